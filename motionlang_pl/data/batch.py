@@ -1,0 +1,50 @@
+"""What flows from the data to the models: batches of motion and sentences, and the description of a store that modules are built from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Motion(NamedTuple):
+    """Padded motion.
+
+    features: (B, T, C) float32 as stored (not standardised), zeros where padded.  mask: (B, T) bool, True = real frame.
+    """
+
+    features: Tensor
+    mask: Tensor
+
+
+class Batch(NamedTuple):
+    """One batch.
+
+    sample: (B,) int64, the sample's number in its split.  key: (B,) int64, a hash of (seed, epoch, sample) that keys
+    all randomness about the sample.  motion and captions are None where the stage does not read them.
+    """
+
+    sample: Tensor
+    key: Tensor
+    motion: Motion | None
+    captions: list[str] | None
+
+
+class MotionSpec(NamedTuple):
+    """A feature kind of a store, enough to build a motion adapter.
+
+    kind: feature kind.  skeleton: its name.  fps: frames per second.  mean, std: (C,) float32, training split only.
+    """
+
+    kind: str
+    skeleton: str
+    fps: float
+    mean: Tensor
+    std: Tensor
+
+
+class TextSpec(NamedTuple):
+    """A tokenizer (tokenizers' JSON) and a language model's config (transformers' JSON; empty where there is none yet)."""
+
+    tokenizer: str
+    config: str

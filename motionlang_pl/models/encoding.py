@@ -1,0 +1,15 @@
+"""What every encoder returns, whatever it encodes; heads turn it into a representation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Encoding(NamedTuple):
+    """tokens: (B, N, D).  mask: (B, N) bool, True = a real token with content (no padding, no special token).  summary: (B, D)."""
+
+    tokens: Tensor
+    mask: Tensor
+    summary: Tensor

@@ -18,14 +18,16 @@ class Motion(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One batch.
+    """One batch; motion and captions are None where the stage does not read them.
 
-    sample: (B,) int64, the sample's number in its split.  key: (B,) int64, a hash of (seed, epoch, sample) that keys
-    all randomness about the sample.  motion and captions are None where the stage does not read them.
+    sample: (B,) int64, the sample's number in its split.
+    key: (B,) int64, a hash of (seed, epoch, sample) that keys all randomness about the sample.
+    sentence: (B,) int64, a hash of the sample's first caption: samples that share it say the same.
     """
 
     sample: Tensor
     key: Tensor
+    sentence: Tensor
     motion: Motion | None
     captions: list[str] | None
 
@@ -48,3 +50,10 @@ class TextSpec(NamedTuple):
 
     tokenizer: str
     config: str
+
+
+class Corpus(NamedTuple):
+    """What a stage's modules are built from; travels inside its checkpoint.  None where a stage has no use for it."""
+
+    motion: MotionSpec | None
+    text: TextSpec | None

@@ -1,0 +1,104 @@
+# make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
+# TEXT (a pretrained language model's name or folder), SEED, FIT (further options of `motionlang fit`).
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs
+SIZE ?= small
+SEED ?= 0
+STORE ?=
+MOTION_STORE ?= $(STORE)
+TEXT_STORE ?= $(STORE)
+TEXT ?=
+FIT ?=
+DEMO ?= demo
+
+INSTALLED := $(VENV)/.installed
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check pipeline mmp cmmm lexmlm lexmmm lexcmlp codebook
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@grep -hE '^[a-z/%$$()A-Z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## */  \1\t/' | expand -t 16
+	@echo "  variables: STORE=$(STORE) RUNS=$(RUNS) SIZE=$(SIZE) TEXT=$(TEXT) SEED=$(SEED)"
+
+install: $(INSTALLED)  ## install into $(VENV)
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: $(INSTALLED)  ## the tests without the slow ones and those on real data
+	pytest -q -m "not slow and not real"
+
+test-all: $(INSTALLED)  ## all tests; those on real data skip where it is absent
+	pytest -q -m "slow or real"
+
+check: $(INSTALLED)  ## format, lint, types and tests, as CI runs them
+	ruff format --check .
+	ruff check .
+	mypy
+	$(MAKE) test
+
+# ---- the chain: one file target per checkpoint; an interrupted one goes on where it stopped ---------------------------
+
+pipeline: $(RUNS)/codebook/best.ckpt  ## the whole chain on STORE: mmp cmmm lexmlm lexmmm lexcmlp codebook
+mmp cmmm lexmlm lexmmm lexcmlp codebook: %: $(RUNS)/%/best.ckpt
+mmp:  ## masked motion prediction (MoLang)
+cmmm:  ## contrastive masked motion modelling (LexMotion)
+lexmlm:  ## lexical masked language modelling (LexMotion)
+lexmmm:  ## lexical masked motion modelling (LexMotion)
+lexcmlp:  ## lexical contrastive motion-language pretraining (LexMotion)
+codebook:  ## shared codebook (MSCode)
+
+# overlays of a size: a stage takes the fragments of the parts that it has, then its own file where there is one
+parts_mmp := run motion
+parts_cmmm := run motion
+parts_lexmlm := run $(if $(TEXT),,text)
+parts_lexmmm := run motion $(if $(TEXT),,text)
+parts_lexcmlp := $(parts_lexmmm)
+parts_codebook := $(parts_lexmmm)
+text_lexmlm := $(if $(TEXT),--model.init_args.text.init_args.name=$(TEXT))
+text_lexmmm := $(text_lexmlm)
+text_lexcmlp := $(text_lexmlm)
+text_codebook := $(text_lexmlm)
+overlays = $(wildcard $(foreach part,$(parts_$*) $*,configs/$(SIZE)/$(part).yaml))
+
+# a run that was stopped has last.ckpt and no best.ckpt yet
+define fit
+	motionlang fit --config $< $(addprefix --config ,$(overlays)) --data.store $(1) --runs $(RUNS) \
+	  --seed_everything $(SEED) $(text_$*) $(FIT) \
+	  $$(test -f $(RUNS)/$*/last.ckpt -a ! -f $(RUNS)/$*/best.ckpt && echo --ckpt_path last)
+endef
+
+need_store = $(if $(1),,$(error say which store: make $@ STORE=FOLDER (made by `motionlang prepare`)))
+
+$(RUNS)/mmp/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml | $(INSTALLED)
+	$(call need_store,$(MOTION_STORE))$(call fit,$(MOTION_STORE))
+$(RUNS)/cmmm/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/mmp/best.ckpt | $(INSTALLED)
+	$(call need_store,$(MOTION_STORE))$(call fit,$(MOTION_STORE))
+$(RUNS)/lexmlm/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml | $(INSTALLED)
+	$(call need_store,$(TEXT_STORE))$(call fit,$(TEXT_STORE))
+$(RUNS)/lexmmm/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/cmmm/best.ckpt $(RUNS)/lexmlm/best.ckpt | $(INSTALLED)
+	$(call need_store,$(STORE))$(call fit,$(STORE))
+$(RUNS)/lexcmlp/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/lexmmm/best.ckpt $(RUNS)/lexmlm/best.ckpt | $(INSTALLED)
+	$(call need_store,$(STORE))$(call fit,$(STORE))
+$(RUNS)/codebook/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/lexcmlp/best.ckpt | $(INSTALLED)
+	$(call need_store,$(STORE))$(call fit,$(STORE))
+
+# ---- the demo --------------------------------------------------------------------------------------------------------
+
+$(DEMO)/data/humanml3d/meta.json: | $(INSTALLED)
+	motionlang prepare synthetic --out $(DEMO)/data
+
+demo: $(INSTALLED) $(DEMO)/data/humanml3d/meta.json  ## the whole chain on embedded synthetic data, with tables and pictures
+	$(MAKE) --no-print-directory pipeline STORE=$(DEMO)/data/humanml3d RUNS=$(DEMO)/runs SIZE=tiny
+	motionlang evaluate --checkpoint $(DEMO)/runs/lexcmlp/best.ckpt --store $(DEMO)/data/humanml3d --json $(DEMO)/lexcmlp.json
+	motionlang evaluate --checkpoint $(DEMO)/runs/codebook/best.ckpt --store $(DEMO)/data/humanml3d \
+	  --json $(DEMO)/codebook.json --plots $(DEMO)
+	motionlang explain --checkpoint $(DEMO)/runs/lexcmlp/best.ckpt --store $(DEMO)/data/humanml3d --html $(DEMO)/motions.html
+	motionlang lineage $(DEMO)/runs/codebook/best.ckpt
+	@echo "pictures: $(DEMO)/*.png $(DEMO)/motions.html"

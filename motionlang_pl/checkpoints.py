@@ -1,0 +1,89 @@
+"""Keeps `last.ckpt` for resuming and publishes `best.ckpt` when a fit ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from motionlang_pl.stages.base import Stage
+
+
+class StageCheckpoints(Checkpoint):
+    """`last.ckpt` every ``every_n_steps`` and at the end; `best.ckpt` once the fit has ended, never before.
+
+    Until then the best so far is `best.partial.ckpt`, so that Make does not take a killed stage for a finished one. A
+    run without validation publishes its last state.
+
+    Args:
+        folder: Where the checkpoints stand.
+        every_n_steps: Optimizer steps between two writes of `last.ckpt`.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int) -> None:
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+        self.best_score: float | None = None
+        self.best_step = 0
+        self.saved_step = 0
+
+    @property
+    def state_key(self) -> str:
+        """One state per checkpoint, wherever the run's folder is."""
+        return type(self).__name__
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far."""
+        return {"best_score": self.best_score, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from the best score of the interrupted run."""
+        self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes `last.ckpt`, but not at an epoch's last batch: there the validation would be lost to a resume."""
+        due = trainer.global_step - self.saved_step >= self.every_n_steps
+        if due and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps the best checkpoint by the stage's own measure."""
+        assert isinstance(pl_module, Stage)
+        if trainer.sanity_checking or not trainer.training or pl_module.monitor not in trainer.callback_metrics:
+            return
+        score = float(trainer.callback_metrics[pl_module.monitor])
+        sign = 1 if pl_module.mode == "max" else -1
+        if self.best_score is None or sign * score > sign * self.best_score:
+            self.best_score, self.best_step = score, trainer.global_step
+            trainer.save_checkpoint(self.folder / "best.partial.ckpt")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes `last.ckpt` after the validation."""
+        if trainer.global_step - self.saved_step >= self.every_n_steps:
+            self._save_last(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the last state."""
+        if trainer.global_step != self.saved_step:
+            self._save_last(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Publishes the best checkpoint under its final name."""
+        partial, best = self.folder / "best.partial.ckpt", self.folder / "best.ckpt"
+        if trainer.is_global_zero and not trainer.interrupted:
+            if partial.exists():
+                os.replace(partial, best)
+            elif not best.exists() or self.best_score is None:
+                shutil.copyfile(self.folder / "last.ckpt", self.folder / "best.copy.ckpt")
+                os.replace(self.folder / "best.copy.ckpt", best)
+        trainer.strategy.barrier()
+
+    def _save_last(self, trainer: Trainer) -> None:
+        self.saved_step = trainer.global_step
+        trainer.save_checkpoint(self.folder / "last.ckpt")

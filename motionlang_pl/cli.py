@@ -1,0 +1,97 @@
+"""The command `motionlang`: fit, validate, test and predict by LightningCLI; the other commands are functions in `tools`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+HELP = """\
+motionlang: staged pretraining of motion-language models
+
+  motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage (also: validate, test, predict)
+  motionlang prepare {humanml3d,amass,text,synthetic} ...            raw data to a store
+  motionlang check STORE                                             what is in a store, and what is wrong with it
+  motionlang evaluate --checkpoint CKPT --store STORE                retrieval tables
+  motionlang explain --checkpoint CKPT --store STORE                 the strongest terms of some motions
+  motionlang lineage CKPT                                            where a checkpoint comes from
+  motionlang init DIR                                                copy the stages and configs to edit them
+
+`motionlang COMMAND --help` lists a command's options; MOTIONLANG_DEBUG=1 shows tracebacks.
+"""
+
+LIGHTNING = ("fit", "validate", "test", "predict")
+TOOLS: dict[str, str | dict[str, str]] = {
+    "prepare": {
+        "humanml3d": "motionlang_pl.tools.prepare:humanml3d",
+        "amass": "motionlang_pl.tools.prepare:amass",
+        "text": "motionlang_pl.tools.prepare:text",
+        "synthetic": "motionlang_pl.tools.prepare:synthetic",
+    },
+    "check": "motionlang_pl.tools.check:check",
+    "evaluate": "motionlang_pl.tools.evaluate:evaluate",
+    "explain": "motionlang_pl.tools.explain:explain",
+    "lineage": "motionlang_pl.tools.lineage:lineage",
+    "init": "motionlang_pl.tools.init:init",
+}
+
+
+def main(args: list[str] | None = None) -> None:
+    """Runs one command; bad input ends with one line on stderr and exit status 1 (2 for unknown options)."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return
+    if args[0] == "--version":
+        from motionlang_pl import __version__
+
+        print(f"motionlang {__version__}")
+        return
+    if args[0] not in (*LIGHTNING, *TOOLS):
+        sys.exit(f"motionlang: error: unknown command {args[0]!r}; commands: {', '.join((*LIGHTNING, *TOOLS))}")
+    try:
+        _fit(args) if args[0] in LIGHTNING else _tool(args)
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        if os.environ.get("MOTIONLANG_DEBUG") or not _ours(error):
+            raise
+        sys.exit(f"motionlang: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("motionlang: interrupted")
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether the package itself raised the error, so that its message is meant for the user."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
+
+
+def _tool(args: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    target = TOOLS[args[0]]
+    rest = args[1:]
+    if isinstance(target, dict):
+        components: Any = {name: _resolve(where) for name, where in target.items()}
+    else:
+        components = _resolve(target)
+    auto_cli(components, args=rest, as_positional=True, parser_mode="yaml", prog=f"motionlang {args[0]}")
+
+
+def _resolve(where: str) -> Callable[..., None]:
+    module, name = where.split(":")
+    function: Callable[..., None] = getattr(import_module(module), name)
+    return function
+
+
+def _fit(args: list[str]) -> None:
+    from motionlang_pl.training import run
+
+    run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""HumanML3D's folder layout (Guo et al. 2022): new_joints/ID.npy, new_joint_vecs/ID.npy, texts/ID.txt, NAME.txt lists.
+
+Lines of texts are `caption#word/POS word/POS#start#end` in seconds, 0.0 and 0.0 (or nan) meaning the whole clip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from motionlang_pl.data.annotations import Span
+from motionlang_pl.data.sources.raw import (
+    BadInput,
+    Item,
+    Source,
+    digest,
+    load_array,
+    read_lines,
+    read_split_lists,
+    split_lists,
+    stamp,
+)
+from motionlang_pl.data.writer import Entry, Kind, Skip
+from motionlang_pl.motion.features import column_map, columns, compute
+from motionlang_pl.motion.skeleton import SMPL22
+
+FPS = 20.0
+KINDS = ("joints", "humanml3d", "ik_rot6d")
+
+
+@dataclass(frozen=True)
+class HumanML3DItem(Item):
+    """One clip.
+
+    splits: the splits that list it.  features: the kinds wanted.  joints, vecs, text: its files, None where nothing is
+    read from one.
+    """
+
+    raw: Path
+    splits: tuple[str, ...]
+    features: tuple[str, ...]
+    joints: Path | None
+    vecs: Path | None
+    text: Path | None
+
+
+def source(raw: Path, splits: Path | None, features: Sequence[str]) -> Source:
+    """A folder in HumanML3D's layout.
+
+    Where there is a folder new_joint_vecs, `humanml3d` columns are read from it, else computed from positions. Without
+    a folder texts the store holds motion alone.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder or list is not there, or a feature kind is none of the layout's.
+    """
+    unknown = [kind for kind in features if kind not in KINDS]
+    if unknown or not features:
+        raise ValueError(f"--features {unknown}: HumanML3D's layout gives {', '.join(KINDS)}; choose of these")
+    if not raw.is_dir():
+        raise FileNotFoundError(f"{raw}: no such folder; --raw is the one that holds new_joints/ and texts/")
+    wanted = tuple(kind for kind in KINDS if kind in features)
+    vecs = "humanml3d" in wanted and (raw / "new_joint_vecs").is_dir()
+    joints = not (vecs and len(wanted) == 1)
+    if joints and not (raw / "new_joints").is_dir():
+        raise FileNotFoundError(f"{raw}/new_joints: no such folder; --raw is the folder that holds it")
+    texts = (raw / "texts").is_dir()
+    lists = split_lists(raw, ("train", "val", "test")) if splits is None else split_lists(splits)
+    if not lists:
+        where = f"{raw}: no train.txt, val.txt or test.txt" if splits is None else f"{splits}: no lists NAME.txt"
+        raise FileNotFoundError(f"{where}; give the folder of split lists (one id a line) with --splits DIR")
+    found, skips = read_split_lists(lists)
+    items = []
+    for name, names in found.items():
+        files = (
+            raw / "new_joints" / f"{name}.npy" if joints else None,
+            raw / "new_joint_vecs" / f"{name}.npy" if vecs else None,
+            raw / "texts" / f"{name}.txt" if texts else None,
+        )
+        items.append(HumanML3DItem(name, tuple(file for file in files if file), raw, tuple(names), wanted, *files))
+    return Source(
+        name="humanml3d",
+        raw=raw,
+        fps=FPS,
+        skeleton=SMPL22.name,
+        kinds={kind: Kind(columns(kind, SMPL22), _repeated(kind, vecs)) for kind in wanted},
+        options={"features": list(wanted)},
+        lists=lists,
+        splits=[file.stem for file in lists],
+        items=items,
+        skips=skips,
+        read=read_clip,
+    )
+
+
+def read_clip(item: HumanML3DItem) -> Entry:
+    """Reads one clip and computes its features; BadInput where its motion cannot be used."""
+    frames = _frames(item)
+    seconds = len(next(iter(frames.values()))) / FPS
+    spans, problems = read_spans(item.text, seconds) if item.text else ([], [])
+    if not spans:
+        spans = [Span(0.0, seconds, "", "", (), "")]
+    motion = item.joints or item.vecs
+    assert motion is not None
+    return Entry(
+        name=item.name,
+        stamp=stamp(item),
+        digest=digest(item),
+        spans=[span._replace(split=split) for split in item.splits for span in spans],
+        skips=[Skip(str(problem.file.relative_to(item.raw)), problem.reason) for problem in problems],
+        frames=frames,
+        source=str(motion.relative_to(item.raw)),
+        mirrored=item.name.startswith("M") and item.name[1:].isdigit(),
+    )
+
+
+def read_spans(file: Path, seconds: float | None) -> tuple[list[Span], list[BadInput]]:
+    """The sentences of a text file as spans without a split, and what is wrong with it.
+
+    seconds: length of the clip, or None for sentences without motion.
+    """
+    spans, problems = [], []
+    try:
+        lines = read_lines(file)
+    except BadInput as problem:
+        return [], [problem]
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            spans.append(_span(line, seconds))
+        except ValueError as error:
+            problems.append(BadInput(file, f"line {number}: {error}"))
+    if not lines or not any(lines):
+        problems.append(BadInput(file, "holds no sentence"))
+    return spans, problems
+
+
+def _span(line: str, seconds: float | None) -> Span:
+    fields = line.split("#")
+    if len(fields) != 4:
+        raise ValueError(f"has {len(fields)} fields between '#', not 4 (caption#tokens#start#end)")
+    caption, tokens = fields[0].strip(), fields[1].strip()
+    if not caption:
+        raise ValueError("the caption is empty")
+    try:
+        start, end = (0.0 if math.isnan(float(field)) else float(field) for field in fields[2:])
+    except ValueError as error:
+        raise ValueError(f"start {fields[2]!r} or end {fields[3]!r} is no number") from error
+    if seconds is None:
+        return Span(0.0, 0.0, caption, tokens, (), "")
+    if start == 0.0 and end == 0.0:
+        end = seconds
+    if not 0 <= start < min(end, seconds):
+        raise ValueError(f"the span from {start:g} to {end:g} s is empty in a clip of {seconds:g} s")
+    return Span(start, end, caption, tokens, (), "")
+
+
+def _frames(item: HumanML3DItem) -> dict[str, NDArray[np.float32]]:
+    frames = {}
+    if item.vecs:
+        frames["humanml3d"] = load_array(item.vecs, (None, columns("humanml3d", SMPL22)))
+    if item.joints:
+        joints = load_array(item.joints, (None, len(SMPL22.joints), 3))
+        if item.vecs:
+            rows = len(frames["humanml3d"])
+            if len(joints) == rows + 1:
+                joints = joints[:-1]  # columns that were just computed have a row less than positions
+            if len(joints) != rows:
+                raise BadInput(item.vecs, f"has {rows} rows, but new_joints/{item.joints.name} has {len(joints)}")
+        if len(joints) < 2:
+            raise BadInput(item.joints, "has 1 frame; a motion needs 2")
+        for kind in item.features:
+            if kind not in frames:
+                frames[kind] = _computed(kind, joints, item.joints)
+    return frames
+
+
+def _computed(kind: str, joints: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = compute(kind, torch.from_numpy(joints), SMPL22, FPS).numpy()
+    if not np.isfinite(rows).all():
+        raise BadInput(file, f"its {kind} features are not finite; do its limbs have a length in every frame?")
+    return rows
+
+
+def _repeated(kind: str, read_vecs: bool) -> int:
+    computed = not (kind == "humanml3d" and read_vecs)
+    return int(computed and bool(column_map(kind, SMPL22).next_frame.any()))

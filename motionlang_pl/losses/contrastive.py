@@ -1,0 +1,65 @@
+"""Contrastive losses on a square matrix of scores whose diagonal holds the pairs: InfoNCE and HN-NCE.
+
+InfoNCE as in CLIP (Radford et al. 2021); HN-NCE as TMR++ (Bensabath et al. 2024) takes it from Radenovic et al. (2023).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def info_nce(scores: Tensor, ignore: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the diagonal, mean of both directions; log B when all scores are equal.
+
+    scores: (B, B), divided by the temperature.  ignore: (B, B) bool, pairs that are no negatives; the diagonal always
+    counts.  Returns a float32 scalar.
+    """
+    scores = scores.float()
+    if ignore is not None:
+        scores = scores.masked_fill(ignore & ~_diagonal(scores), -math.inf)
+    target = torch.arange(len(scores), device=scores.device)
+    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+
+
+def hn_nce(scores: Tensor, alpha: float = 0.999, beta: float = 0.5, ignore: Tensor | None = None) -> Tensor:
+    """InfoNCE whose negatives weigh the more the harder they are, mean of both directions.
+
+    Per row of n kept negatives: -log(e^s_ii / (alpha e^s_ii + sum_j w_ij e^s_ij)), w_ij = n e^(beta s_ij) / sum_k
+    e^(beta s_ik) over the negatives.  With alpha 1 and beta 0 it is InfoNCE.
+
+    scores: (B, B), divided by the temperature.  ignore: (B, B) bool, pairs that are no negatives.  Returns a float32
+    scalar.
+    """
+    scores = scores.float()
+    negative = ~_diagonal(scores) if ignore is None else ~(_diagonal(scores) | ignore)
+    return (_hn_rows(scores, alpha, beta, negative) + _hn_rows(scores.T, alpha, beta, negative.T)) / 2
+
+
+def same_caption(sentence: Tensor) -> Tensor:
+    """Mark pairs of different samples that say the same.  sentence: (B,) int64 hashes.  Returns (B, B) bool."""
+    return (sentence[:, None] == sentence[None, :]) & ~_diagonal(sentence)
+
+
+def _hn_rows(scores: Tensor, alpha: float, beta: float, negative: Tensor) -> Tensor:
+    count = negative.sum(dim=1)
+    alone = count == 0
+    kept = scores.masked_fill(~negative, -math.inf).masked_fill(
+        alone[:, None], 0.0
+    )  # no row is all -inf: finite gradients
+    weighted = kept.mul(1 + beta).logsumexp(dim=1) - _times(beta, kept, negative | alone[:, None]).logsumexp(dim=1)
+    hard = (count.clamp(min=1).log() + weighted).masked_fill(alone, -math.inf)
+    positive = scores.diagonal()
+    return (torch.logaddexp(positive + math.log(alpha), hard) - positive).mean()
+
+
+def _times(beta: float, kept: Tensor, real: Tensor) -> Tensor:
+    """Multiply: beta * kept with -inf where not real, for beta 0 too (0 * -inf is NaN)."""
+    return (kept.masked_fill(~real, 0.0) * beta).masked_fill(~real, -math.inf)
+
+
+def _diagonal(x: Tensor) -> Tensor:
+    return torch.eye(len(x), dtype=torch.bool, device=x.device)

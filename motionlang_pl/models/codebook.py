@@ -1,0 +1,72 @@
+"""A codebook that both modalities share, sparsely assigned (MSCode, Shi & Zhang 2026; rebuilt on FDT, Chen 2023)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from entmax import sparsemax
+from torch import Tensor, nn
+
+
+class CodebookQuery(nn.Module):
+    """A modality's map from tokens to queries: Linear(LN(GELU(Linear(LN x)))) (FDT).
+
+    Args:
+        width: Width of the tokens.
+        code_width: Width of a codeword.
+    """
+
+    def __init__(self, width: int, code_width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, code_width),
+            nn.GELU(),
+            nn.LayerNorm(code_width),
+            nn.Linear(code_width, code_width),
+        )
+        self.apply(_unit_variance)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, width) -> (B, N, code_width)."""
+        return self.layers(tokens)  # type: ignore[no-any-return]
+
+
+def _unit_variance(module: nn.Module) -> None:
+    """Queries start at unit variance as codewords do."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        nn.init.zeros_(module.bias)
+
+
+class Codebook(nn.Module):
+    """K codewords.  They start at unit variance, so that logits of unit-variance queries have unit variance.
+
+    Args:
+        codewords: Number K.
+        width: Width of a codeword.
+    """
+
+    def __init__(self, codewords: int = 1024, width: int = 256) -> None:
+        super().__init__()
+        self.codewords = nn.Parameter(torch.randn(codewords, width))
+
+    def assign(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:
+        """Weights of the codewords: sparsemax over the best match of any real token.
+
+        Padding is -inf; as 0, which FDT makes it, it would be a floor under every codeword.
+
+        queries: (B, N, width).  mask: (B, N).  temperature: higher is denser.  Returns (B, K) float32 on the simplex,
+        uniform where a row has no token.
+        """
+        with torch.autocast(queries.device.type, enabled=False):
+            logits = queries.float() @ self.codewords.float().T / (math.sqrt(self.codewords.shape[1]) * temperature)
+            best = logits.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
+            weights: Tensor = sparsemax(best.masked_fill(~mask.any(dim=1)[:, None], 0.0), dim=-1)
+        return weights
+
+    def vector(self, weights: Tensor) -> Tensor:
+        """Mix codewords.  weights: (B, K).  Returns (B, width) float32."""
+        with torch.autocast(weights.device.type, enabled=False):
+            return weights.float() @ self.codewords.float()

@@ -1,0 +1,96 @@
+"""What a run says of itself: one line at the start, throughput, gradient norms, and metrics.csv that survives a resume."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.loggers.csv_logs import _ExperimentWriter
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch.optim import Optimizer
+
+from motionlang_pl.data.batch import Batch
+
+
+class RunReport(Callback):
+    """Prints a line on what is trained on what, and logs samples per second and each module's gradient norm."""
+
+    def __init__(self) -> None:
+        self._since: tuple[float, int] | None = None
+        self._samples = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The line at the start."""
+        self._print(trainer, pl_module)
+
+    @rank_zero_only
+    def _print(self, trainer: Trainer, stage: LightningModule) -> None:
+        count = sum(p.numel() for p in stage.parameters())
+        trained = sum(p.numel() for p in stage.parameters() if p.requires_grad)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        print(
+            f"{type(stage).__name__}: {count / 1e6:.2f} M parameters ({trained / 1e6:.2f} M trained); {data.describe()}; "
+            f"{trainer.world_size} x {stage.device.type}, precision {trainer.precision}, seed {data.seed}",
+            flush=True,
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Counts samples; logs the rate over the steps since the last log."""
+        now = time.perf_counter()
+        if self._since is None:
+            self._since = (now, trainer.global_step)
+            return
+        self._samples += len(batch.sample) * trainer.world_size
+        if trainer.global_step - self._since[1] >= trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            rate = self._samples / (now - self._since[0])
+            pl_module.log("train/samples_per_s", rate, batch_size=1, prog_bar=True)
+            self._since, self._samples = (now, trainer.global_step), 0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validation is not counted as training time."""
+        self._since, self._samples = None, 0
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Gradient norm of each module, before clipping."""
+        if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        for name, module in pl_module.named_children():
+            norms = [p.grad.norm() for p in module.parameters() if p.grad is not None]
+            if norms:
+                pl_module.log(f"grad_norm/{name}", torch.stack(norms).norm(), batch_size=1)
+
+
+class MetricsCSV(CSVLogger):
+    """`metrics.csv` in the run's folder; a resumed run keeps the rows up to the step that it resumes from.
+
+    Args:
+        folder: The run's folder.
+        resume_step: Global step of the checkpoint that the run resumes from; 0 starts the file anew.
+    """
+
+    def __init__(self, folder: Path, resume_step: int = 0) -> None:
+        super().__init__(save_dir=folder.parent, name=folder.name, version="", flush_logs_every_n_steps=50)
+        self._kept: list[dict[str, str]] = []
+        path = folder / "metrics.csv"
+        if resume_step and path.is_file():
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            self._kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < resume_step]
+        if rank_zero_only.rank == 0:
+            path.unlink(missing_ok=True)
+
+    @property
+    def experiment(self) -> _ExperimentWriter:
+        """Lightning's writer, which starts with the rows that were kept."""
+        first = self._experiment is None
+        writer = super().experiment
+        if first and isinstance(writer, _ExperimentWriter):
+            writer.metrics.extend({k: v for k, v in row.items() if v != ""} for row in self._kept)
+        return writer

@@ -1,0 +1,197 @@
+"""Stage: a LightningModule whose modules are built from a store's description or a checkpoint's, and handed over by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from motionlang_pl.data.batch import Batch, Corpus, Motion, MotionSpec, TextSpec
+from motionlang_pl.models.encoding import Encoding
+from motionlang_pl.models.motion_encoder import encode_windows
+from motionlang_pl.models.text_encoder import TextParts
+from motionlang_pl.models.tokenizer import Tokenizer, Tokens
+from motionlang_pl.stages.handover import HandOver, read_checkpoint, take_over
+from motionlang_pl.stages.optimization import Optimization
+
+PACKAGES = ("motionlang-pl", "torch", "lightning", "transformers", "numpy")
+
+
+class Stage(LightningModule):
+    """A phase of training.
+
+    A subclass sets ``reads``, builds its modules in ``assemble`` and computes its losses in ``training_step``. Modules
+    are built once: on a fresh fit from the data module's store, else from the checkpoint's assets.
+
+    Args:
+        optimization: Learning rates and schedule.
+        init_from: Modules to take over from earlier stages; only on a fresh fit, ignored by a resume.
+    """
+
+    reads: ClassVar[Literal["motion", "text", "pairs"]]
+    monitor: ClassVar[str] = "val/loss"
+    mode: ClassVar[Literal["min", "max"]] = "min"
+
+    def __init__(self, optimization: Optimization | None = None, init_from: list[HandOver] | None = None) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.optimization = optimization or Optimization()
+        self.init_from = init_from or []
+        self.corpus = Corpus(None, None)
+        self.parents: list[dict[str, Any]] = []
+        self.cost = {"cpu_seconds": 0.0, "gpu_seconds": 0.0, "wall_seconds": 0.0}
+        self._clock: tuple[float, float] | None = None
+        self._assembled = False
+
+    # ---- modules -----------------------------------------------------------------------------------------------------
+
+    def assemble(self, corpus: Corpus) -> None:
+        """Builds the stage's modules for a corpus."""
+        raise NotImplementedError
+
+    def _assemble(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self.assemble(corpus)
+        self._assembled = True
+
+    def take_text(self, parts: TextParts) -> None:
+        """Names a text model's parts as the hand-over knows them, and keeps its description for the checkpoint."""
+        self.word_embeddings = parts.word_embeddings
+        self.text_encoder = parts.text_encoder
+        self.text_lexical_head = parts.text_lexical_head
+        self.tokenizer = Tokenizer(parts.spec.tokenizer)
+        self.corpus = self.corpus._replace(text=parts.spec)
+
+    def setup(self, stage: str) -> None:
+        """Builds the modules of a fresh fit from the store and takes over what ``init_from`` names."""
+        if self._assembled or self.trainer.ckpt_path is not None:
+            return
+        if stage != "fit":
+            raise ValueError(f"{stage} needs a trained stage: add --ckpt_path RUNS/STAGE/best.ckpt")
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self._assemble(
+            Corpus(
+                motion=data.motion_spec() if self.reads != "text" else None,
+                text=data.text_spec() if self.reads != "motion" else None,
+            )
+        )
+        self.parents = take_over(self, self.init_from, Path(self.trainer.default_root_dir).resolve().parent)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The stage that a checkpoint holds, on the CPU, in evaluation mode; fetches nothing and runs no pickle.
+
+        Raises:
+            FileNotFoundError, ValueError: no such checkpoint, or one that is not a stage's.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such checkpoint; train one first (`make help` lists the stages)")
+        read_checkpoint(Path(path))
+        stage = LightningModule.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        if not isinstance(stage, cls):
+            raise ValueError(f"{path}: holds the stage {type(stage).__name__}, not a {cls.__name__}")
+        return stage.eval()
+
+    # ---- encodings ---------------------------------------------------------------------------------------------------
+
+    def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
+        """Frames through adapter and trunk; motions longer than the trunk's ``max_frames`` in overlapping windows."""
+        frames = self.motion_adapter(motion, hidden, noise)
+        return encode_windows(self.motion_encoder, frames, motion.mask)
+
+    def tokenize(self, captions: list[str]) -> Tokens:
+        """Captions as padded token ids on the stage's device."""
+        return Tokens(*(x.to(self.device) for x in self.tokenizer(captions)))
+
+    def encode_text(self, tokens: Tokens, ids: Tensor | None = None) -> Encoding:
+        """Token states; ``ids`` (B, L) stands in for the tokens' own ids where some are masked."""
+        encoding: Encoding = self.text_encoder(self.word_embeddings(tokens.ids if ids is None else ids), tokens)
+        return encoding
+
+    # ---- training ----------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        """See `Optimization`."""
+        return self.optimization.configure(self, int(self.trainer.estimated_stepping_batches))
+
+    @property
+    def progress(self) -> float:
+        """Share of the run's optimizer steps that are done, in [0, 1]."""
+        return min(1.0, self.global_step / max(1, int(self.trainer.estimated_stepping_batches)))
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Keys dropout by (seed, step, rank), so that a resumed run draws what the uninterrupted one drew."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        torch.manual_seed(hash((data.seed, self.global_step, self.global_rank)))
+
+    def record(self, phase: str, values: dict[str, Tensor], batch_size: int = 1) -> None:
+        """Logs losses and the like under ``phase/name``; every batch counts alike, means over processes."""
+        for name, value in values.items():
+            shown = name == "loss"
+            self.log(f"{phase}/{name}", value.detach(), prog_bar=shown, batch_size=batch_size, sync_dist=True)
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Starts the cost clock."""
+        self._clock = (time.process_time(), time.perf_counter())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what the modules are built from, and the lineage, as plain data."""
+        checkpoint["assets"] = {
+            "motion": None if self.corpus.motion is None else dict(self.corpus.motion._asdict()),
+            "text": None if self.corpus.text is None else dict(self.corpus.text._asdict()),
+        }
+        checkpoint["lineage"] = self.lineage()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Builds the modules from the checkpoint's assets and restores parents and cost."""
+        if not {"assets", "lineage"} <= set(checkpoint):
+            raise ValueError("the checkpoint was not written by a motionlang stage (no assets or lineage in it)")
+        name = checkpoint["lineage"]["stage"]
+        if name != type(self).__name__:
+            raise ValueError(
+                f"--ckpt_path holds the stage {name}, the config names {type(self).__name__}: ckpt_path only resumes a "
+                "run; to start from another stage's modules use init_from"
+            )
+        if not self._assembled:
+            assets = checkpoint["assets"]
+            motion = MotionSpec(**assets["motion"]) if assets["motion"] else None
+            text = TextSpec(**assets["text"]) if assets["text"] else None
+            self._assemble(Corpus(motion, text))
+        self.parents = checkpoint["lineage"]["parents"]
+        self.cost = {key: checkpoint["lineage"][key] for key in self.cost}
+
+    def lineage(self) -> dict[str, Any]:
+        """Ancestry and cost of the stage as it is now, as plain data."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        hparams = {key: value for key, value in self.hparams.items() if not key.startswith("_")}
+        return {
+            "stage": type(self).__name__,
+            "step": int(self.global_step),
+            "seed": int(data.seed),
+            "config_sha256": hashlib.sha256(json.dumps(hparams, sort_keys=True, default=str).encode()).hexdigest(),
+            "data_sha256": data.store.fingerprint,
+            "packages": {name: version(name) for name in PACKAGES},
+            **self._spent(),
+            "parents": self.parents,
+        }
+
+    def _spent(self) -> dict[str, float]:
+        """Cost so far over all processes, of the run before a resume too; loader workers are not counted."""
+        if self._clock is None:
+            return dict(self.cost)
+        world = self.trainer.world_size
+        wall = time.perf_counter() - self._clock[1]
+        return {
+            "cpu_seconds": self.cost["cpu_seconds"] + world * (time.process_time() - self._clock[0]),
+            "gpu_seconds": self.cost["gpu_seconds"] + (world * wall if self.device.type == "cuda" else 0.0),
+            "wall_seconds": self.cost["wall_seconds"] + wall,
+        }

@@ -1,0 +1,66 @@
+"""MMP, masked motion prediction (MoLang, Kim et al. 2023, sec. 3.1): a span of frames becomes noise, the motion is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from motionlang_pl.data.batch import Batch, Corpus
+from motionlang_pl.losses.masked import masked_l1
+from motionlang_pl.models.masking import normal, span_hidden
+from motionlang_pl.models.motion_adapter import MotionAdapter
+from motionlang_pl.models.motion_encoder import MotionEncoder
+from motionlang_pl.motion.skeleton import Skeleton, skeleton
+from motionlang_pl.stages.base import Stage
+
+
+class MMP(Stage):
+    """Masked motion prediction.
+
+    Args:
+        motion_encoder: Builds the trunk for a skeleton.
+        longest_span: Frames; a span's length is drawn from U(1, longest_span) (sec. 3.1: 30).
+        optimization: Learning rates and schedule.
+        init_from: Modules to take over.
+    """
+
+    reads = "motion"
+
+    def __init__(
+        self, motion_encoder: Callable[[Skeleton], MotionEncoder] = MotionEncoder, longest_span: int = 30, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.build_motion_encoder = motion_encoder
+        self.longest_span = longest_span
+
+    def assemble(self, corpus: Corpus) -> None:
+        """Adapter and trunk."""
+        assert corpus.motion is not None
+        self.skeleton = skeleton(corpus.motion.skeleton)
+        self.motion_encoder = self.build_motion_encoder(self.skeleton)
+        self.motion_adapter = MotionAdapter(corpus.motion, self.motion_encoder.width)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """L1 over all real frames (the loss), and over the hidden span alone."""
+        assert batch.motion is not None
+        features, mask = batch.motion
+        hidden = span_hidden(batch.key, mask, len(self.skeleton.joints), self.longest_span)
+        noise = normal(batch.key, 1, *features.shape[1:])
+        encoding = self.encode_motion(batch.motion, hidden, noise)
+        predicted = self.motion_adapter.reconstruct(encoding.tokens)
+        target = self.motion_adapter.standardise(features)
+        real = mask[..., None].expand_as(target)
+        columns = self.motion_adapter.hidden_columns(hidden) & real
+        return {"loss": masked_l1(predicted, target, real), "hidden_l1": masked_l1(predicted, target, columns)}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Predict the motion whose span is noise."""
+        losses = self.losses(batch)
+        self.record("train", losses)
+        return losses["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same, with each sample's span fixed."""
+        self.record("val", self.losses(batch))

@@ -1,0 +1,239 @@
+"""`motionlang evaluate`: retrieval tables of a checkpoint on a split, with chance beside them, and term grounding."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from motionlang_pl.data.store import Store
+from motionlang_pl.metrics.representation import active_terms, collapse, hub_terms, term_grounding
+from motionlang_pl.metrics.retrieval import (
+    average,
+    bootstrap,
+    chance,
+    diagonal,
+    distinct_chance,
+    distinct_values,
+    identical,
+    rank_metrics,
+)
+from motionlang_pl.stages import RetrievalStage
+from motionlang_pl.stages.handover import file_sha256, read_checkpoint
+from motionlang_pl.tools.plots import heat_map
+from motionlang_pl.tools.vectors import LexicalStage, Vectors, encode, open_data, pairs, retrieval_stage
+from motionlang_pl.tools.words import content_ids
+
+RANKS = ("R@1", "R@2", "R@3", "R@5", "R@10", "MedR")
+PICTURED = 24  # sentences in the heat map
+
+
+def evaluate(
+    checkpoint: Path,
+    store: Path,
+    split: str = "test",
+    json: Path | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    splits_seen: str = "train",
+    seed: int = 0,
+    limit: int | None = None,
+    plots: Path | None = None,
+) -> None:
+    """Rank motions for sentences and sentences for motions, and print tables with chance beside them.
+
+    Args:
+        checkpoint: A checkpoint of a stage that retrieves (lexcmlp, codebook).
+        store: The store to evaluate on.
+        split: One of the store's splits.
+        json: Where to write the numbers, too.
+        batch_size: Motions encoded at a time.
+        device: auto, cpu, cuda.
+        splits_seen: A sentence is seen if it stands in this split of the store.
+        seed: Of chance and of the bootstrap.
+        limit: Only the split's first samples.
+        plots: A folder for heat_map.png.
+    """
+    stage = retrieval_stage(checkpoint, device)
+    data = open_data(stage, store, batch_size, seed)
+    vectors = encode(stage, pairs(data, split), batch_size, limit)
+    scores = stage.score(vectors.text.to(stage.device), vectors.motion.to(stage.device)).cpu()
+    seen = _seen(data.store, splits_seen, vectors.sentences)
+    lineage = read_checkpoint(checkpoint)["lineage"]
+    report: dict[str, Any] = {
+        "stage": lineage["stage"],
+        "step": lineage["step"],
+        "checkpoint": str(checkpoint),
+        "checkpoint_sha256": file_sha256(checkpoint),
+        "trained_on_sha256": lineage["data_sha256"],
+        "store": str(store),
+        "data_sha256": data.store.fingerprint,
+        "split": split,
+        "splits_seen": splits_seen,
+        "limit": limit,
+        "seed": seed,
+        "protocols": {**_ranked(scores, vectors, seed), "distinct": _distinct(scores, vectors, seen, seed)},
+    }
+    if isinstance(stage, LexicalStage):
+        report["terms"] = _terms(stage, vectors, seen)
+    if plots is not None:
+        report["heat_map"] = str(_picture(scores, vectors, plots / "heat_map.png"))
+    print(_tables(report))
+    if json is not None:
+        _write(report, json)
+        print(f"written: {json}")
+
+
+def _seen(store: Store, split: str, sentences: list[str]) -> Tensor:
+    """Return which sentences stand in the split, under any of its motions.  (S,) bool."""
+    if split not in store.splits:
+        raise ValueError(f"{store.path}: no split {split!r} for splits_seen; it has {', '.join(store.splits)}")
+    known = {store.annotations.text[row] for row in store.annotations.rows(split).tolist()}
+    return torch.tensor([sentence in known for sentence in sentences])
+
+
+def _ranked(scores: Tensor, vectors: Vectors, seed: int) -> dict[str, Any]:
+    """Protocols `diagonal` and `identical`: one query per motion and its caption."""
+    owner = vectors.owner
+    square = scores[owner]  # equal captions share a row, so they tie bitwise
+    protocols = {}
+    for name, positive in (("diagonal", diagonal(len(owner))), ("identical", identical(vectors.captions))):
+        found = {"t2m": rank_metrics(square, positive), "m2t": rank_metrics(square.T, positive)}
+        random = {"t2m": chance(positive, seed=seed), "m2t": chance(positive, owner, seed)}
+        protocols[name] = {"N": len(owner), **_flat(found), "chance": _flat(random)}
+    return protocols
+
+
+def _flat(directions: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {f"{direction}/{name}": v for direction, metrics in directions.items() for name, v in metrics.items()}
+
+
+def _distinct(scores: Tensor, vectors: Vectors, seen: Tensor, seed: int) -> dict[str, Any]:
+    """Protocol `distinct`, over all sentences and over the seen and the unseen ones; the gallery is always whole."""
+    values = distinct_values(scores, vectors.owner)
+    random = distinct_chance(vectors.owner, len(vectors.sentences), seed)
+    groups = {}
+    for name, subset in (("all", torch.ones_like(seen)), ("seen", seen), ("unseen", ~seen)):
+        if subset.any():
+            groups[name] = {
+                "sentences": int(subset.sum()),
+                "motions": int(subset[vectors.owner].sum()),
+                **average(values, subset),
+                "interval95": {key: bootstrap(value[subset], seed) for key, value in values.items()},
+                "chance": average(random, subset),
+            }
+    return {"gallery": {"sentences": len(vectors.sentences), "motions": len(vectors.owner)}, **groups}
+
+
+def _terms(stage: RetrievalStage, vectors: Vectors, seen: Tensor) -> dict[str, Any]:
+    """Term grounding over all and over unseen sentences, active terms, and signs of collapse."""
+    assert isinstance(stage, LexicalStage) and stage.corpus.text is not None
+    tokenizer = Tokenizer.from_str(stage.corpus.text.tokenizer)
+    ids = [content_ids(sentence, tokenizer) for sentence in vectors.sentences]
+    has_content = torch.tensor([bool(each) for each in ids])
+    grounding = {}
+    for name, subset in (("all", has_content), ("seen", has_content & seen), ("unseen", has_content & ~seen)):
+        if subset.any():
+            values = term_grounding(vectors.motion, ids, owner=vectors.owner, subset=subset)
+            grounding[name] = {"sentences": int(subset.sum()), **values}
+    return {
+        "vocabulary": len(stage.terms),
+        "grounding": grounding,
+        "active": {"motion": active_terms(vectors.motion), "text": active_terms(vectors.text)},
+        "collapse": {"motion": collapse(vectors.motion), "text": collapse(vectors.text)},
+        "hubs": [[stage.terms[term], share] for term, share in hub_terms(vectors.motion, 10)],
+    }
+
+
+def _picture(scores: Tensor, vectors: Vectors, path: Path) -> Path:
+    """Heat map of sentences spread evenly over the split, each with its first motion."""
+    n = len(vectors.sentences)
+    rows = torch.linspace(0, n - 1, min(n, PICTURED)).round().long()
+    columns = torch.tensor([vectors.owner.tolist().index(row) for row in rows.tolist()])
+    heat_map(scores[rows][:, columns], [vectors.sentences[row] for row in rows.tolist()], path)
+    return path
+
+
+def _tables(report: dict[str, Any]) -> str:
+    protocols = report["protocols"]
+    lines = [
+        f"{report['stage']} step {report['step']} ({report['checkpoint_sha256'][:12]}) on {report['store']} "
+        f"({report['data_sha256'][:12]}), split {report['split']}"
+        + ("" if report["limit"] is None else f", its first {report['limit']} samples"),
+        "",
+        _row("protocol", "direction", "N", *RANKS),
+    ]
+    for name in ("diagonal", "identical"):
+        for direction in ("t2m", "m2t"):
+            for label, source in ((direction, protocols[name]), (f"{direction} chance", protocols[name]["chance"])):
+                values = [f"{source[f'{direction}/{key}']:.1f}" for key in RANKS]
+                lines.append(_row(name, label, str(protocols[name]["N"]), *values))
+    distinct = protocols["distinct"]
+    keys = ("t2m/mAP", "t2m/R@1", "m2t/top1", "m2t/top5")
+    gallery = distinct["gallery"]
+    lines += [
+        "",
+        f"protocol distinct: each distinct sentence counts once, gallery {gallery['sentences']} sentences and "
+        f"{gallery['motions']} motions; seen = in the store's split {report['splits_seen']!r}",
+        _row("sentences", "", "N", *keys),
+    ]
+    for name in ("all", "seen", "unseen"):
+        if name not in distinct:
+            continue
+        group = distinct[name]
+        lines.append(_row(name, "", str(group["sentences"]), *(f"{group[key]:.1f}" for key in keys)))
+        spans = [f"{low:.0f}-{high:.0f}" for low, high in (group["interval95"][key] for key in keys)]
+        lines.append(_row("", "95% interval", "", *spans))
+        lines.append(_row("", "chance", "", *(f"{group['chance'][key]:.1f}" for key in keys)))
+    if report["trained_on_sha256"] != report["data_sha256"]:
+        lines.append("The checkpoint was trained on another store: seen and unseen are about this one's sentences.")
+    if "terms" in report:
+        lines += ["", *_term_lines(report["terms"])]
+    if "heat_map" in report:
+        lines += ["", f"heat map: {report['heat_map']}"]
+    return "\n".join(lines)
+
+
+def _term_lines(terms: dict[str, Any]) -> list[str]:
+    ks = [key.partition("@")[2] for key in terms["grounding"].get("all", {}) if key.startswith("grounding@")]
+    lines = [
+        "term grounding: % of a sentence's content WordPieces among its motion's strongest k terms "
+        "(other: among those of other sentences' motions)",
+        _row("sentences", "", "N", *(f"k={k}" for k in ks)),
+    ]
+    for name, group in terms["grounding"].items():
+        lines.append(_row(name, "", str(group["sentences"]), *(f"{group[f'grounding@{k}']:.1f}" for k in ks)))
+        if f"other@{ks[0]}" in group:
+            lines.append(_row("", "other", "", *(f"{group[f'other@{k}']:.1f}" for k in ks)))
+        lines.append(_row("", "chance", "", *(f"{group[f'chance@{k}']:.1f}" for k in ks)))
+    for kind in ("motion", "text"):
+        active, alarm = terms["active"][kind], terms["collapse"][kind]
+        lines.append(
+            f"active terms of {terms['vocabulary']}, {kind}: median {active['median']:.0f} "
+            f"({active['min']:.0f}-{active['max']:.0f}); "
+            + ", ".join(f"{name.replace('_', ' ')} {value:.0f}%" for name, value in alarm.items())
+        )
+    return lines
+
+
+def _row(first: str, second: str, n: str, *values: str) -> str:
+    return f"{first:<10} {second:<12} {n:>6}" + "".join(f"{value:>10}" for value in values)
+
+
+def _write(report: dict[str, Any], path: Path) -> None:
+    """Write at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(dumps(report, indent=2, ensure_ascii=False) + "\n")
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise

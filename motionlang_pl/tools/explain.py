@@ -1,0 +1,77 @@
+"""`motionlang explain`: the strongest terms of some motions beside their captions; the motions themselves as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from motionlang_pl.data.dataset import PairSamples
+from motionlang_pl.data.store import Store
+from motionlang_pl.motion.features import joints_from
+from motionlang_pl.motion.skeleton import skeleton
+from motionlang_pl.tools.animation import SkeletonClip, skeleton_html
+from motionlang_pl.tools.vectors import LexicalStage, open_data, pairs, read, retrieval_stage
+
+
+def explain(
+    checkpoint: Path,
+    store: Path,
+    split: str = "test",
+    clips: int = 5,
+    terms: int = 10,
+    html: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Print the strongest terms of motions drawn from a split, each with its weight.
+
+    Args:
+        checkpoint: A checkpoint of a lexical stage (lexcmlp).
+        store: Where the motions are.
+        split: One of the store's splits.
+        clips: How many motions.
+        terms: How many terms of each.
+        html: Where to write a page that plays the motions.
+        seed: Which motions.
+    """
+    stage = retrieval_stage(checkpoint, "cpu")
+    if not isinstance(stage, LexicalStage):
+        raise ValueError(f"{checkpoint}: {type(stage).__name__} has no weights of terms; give a checkpoint of LexCMLP")
+    data = open_data(stage, store, seed=seed)
+    samples = pairs(data, split)
+    drawn = _draw(samples, clips, seed)
+    motion, captions = read(samples, drawn)
+    with torch.inference_mode():
+        weights, numbers = stage.motion_vectors(motion).topk(min(terms, len(stage.terms)), dim=1)
+    shown = []
+    for row, (number, caption) in enumerate(zip(drawn, captions, strict=True)):
+        strongest = [
+            f"{stage.terms[term]} {weight:.2f}"
+            for term, weight in zip(numbers[row].tolist(), weights[row].tolist(), strict=True)
+            if weight > 0
+        ]
+        note = ", ".join(strongest) or "(no active term)"
+        print(f"{data.store.clips.ids[int(samples.clip[number])]}  {caption}\n    {note}")
+        if html is not None:
+            shown.append(SkeletonClip(caption, _joints(data.store, data.features, samples, number), note))
+    if html is not None:
+        skeleton_html(shown, skeleton(data.store.skeleton), data.store.fps, html)
+        print(f"animated skeletons: {html}")
+
+
+def _draw(samples: PairSamples, clips: int, seed: int) -> list[int]:
+    """Samples at random, of different first captions as long as there are some."""
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist()
+    first = {samples.captions[number][0]: number for number in reversed(order)}
+    different = [number for number in order if first[samples.captions[number][0]] == number]
+    rest = [number for number in order if first[samples.captions[number][0]] != number]
+    return (different + rest)[:clips]
+
+
+def _joints(store: Store, kind: str, samples: PairSamples, number: int) -> Tensor:
+    """Joints (T, J, 3) of a sample: the store's own where it keeps them, else from the features."""
+    kind = "joints" if "joints" in store.kinds else kind
+    start, stop = int(samples.start[number]), int(samples.stop[number])
+    features = torch.from_numpy(store.read(kind, int(samples.clip[number]), start, stop))
+    return joints_from(kind, features, skeleton(store.skeleton))

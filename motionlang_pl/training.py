@@ -1,0 +1,154 @@
+"""LightningCLI with this project's places: RUNS/<stage>/{best,last}.ckpt, config.yaml, metrics.csv."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ActionYesNo
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from motionlang_pl.checkpoints import StageCheckpoints
+from motionlang_pl.data.module import MotionLanguageData
+from motionlang_pl.monitoring import MetricsCSV, RunReport
+from motionlang_pl.stages import Stage
+from motionlang_pl.stages.handover import read_checkpoint
+
+TRAINER_DEFAULTS = {
+    "use_distributed_sampler": False,  # our batch sampler splits global batches over processes itself
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 10,
+    "enable_model_summary": False,  # the modules are built in setup; RunReport says what there is
+}
+
+
+def run(args: list[str]) -> None:
+    """Runs fit, validate, test or predict."""
+    # The CLI stores the config of injected modules, not the modules: the warning that says otherwise misleads.
+    warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module` and is already saved.*")
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter is intended to run from within Python.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
+        logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())
+    MotionLanguageCLI(
+        Stage,
+        MotionLanguageData,
+        subclass_mode_model=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        parser_class=OneLineErrors,
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults=TRAINER_DEFAULTS,
+        args=args,
+    )
+
+
+class OneLineErrors(LightningArgumentParser):
+    """A parser whose errors are one line, without the usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints the message on one line and exits with status 2."""
+        line = re.sub(r"\s*\n\s*", " ", message.strip())
+        sys.stderr.write(f"motionlang: error: {line}; `motionlang fit --help` lists the options\n")
+        sys.exit(2)
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes config.yaml into the run's folder, whatever the loggers are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, save_to_log_dir=False, **kwargs)
+
+    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Writes the whole merged config; only a fit does, so that an evaluation leaves it alone."""
+        if stage == "fit":
+            folder = Path(trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True)
+
+
+class MotionLanguageCLI(LightningCLI):
+    """See `run`."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Where runs go, and which loggers they have beside the CSV."""
+        parser.add_argument("--runs", type=str, default="runs", help="Folder of all runs; init_from is relative to it.")
+        parser.add_argument("--name", type=str | None, default=None, help="Folder of this run (default: its stage).")
+        parser.add_argument("--save_every", type=int, default=200, help="Steps between two writes of last.ckpt.")
+        parser.add_argument("--tensorboard", action=ActionYesNo, default=False, help="Also log to TensorBoard.")
+        parser.add_argument(
+            "--wandb",
+            type=str | None,
+            default=None,
+            help="Also log to Weights & Biases: 'offline' (no account, no network) or 'online'.",
+        )
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    def _parse_ckpt_path(self) -> None:
+        """Not Lightning's: it lets the checkpoint's hyper-parameters override the config, silently another stage's."""
+
+    @property
+    def _arguments(self) -> Any:
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        """Settles the run's folder and the checkpoint to resume from."""
+        arguments = self._arguments
+        stage = arguments.model.class_path.rsplit(".", 1)[-1].lower()
+        self.folder = Path(arguments.runs) / (arguments.name or stage)
+        arguments.trainer.default_root_dir = str(self.folder)
+        if arguments.wandb not in (None, "offline", "online"):
+            raise ValueError(f"--wandb {arguments.wandb}: say offline or online")
+        self.resume_step = 0
+        if arguments.ckpt_path is not None:
+            name = arguments.ckpt_path
+            path = self.folder / f"{name}.ckpt" if name in ("last", "best") else Path(name)
+            if not path.is_file():
+                raise FileNotFoundError(f"--ckpt_path {name}: no such checkpoint {path}; leave it out to start afresh")
+            arguments.ckpt_path = str(path)
+            self.resume_step = int(read_checkpoint(path)["global_step"])
+        arguments.weights_only = True
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Adds checkpoints, report and loggers."""
+        config = self._get(self.config_init, "trainer", default={})
+        given = config.get("logger")
+        if given not in (None, True):
+            loggers: Any = given
+        else:
+            loggers = self._loggers() if self.subcommand == "fit" else False
+        callbacks = list(config.get("callbacks") or [])
+        if self.subcommand == "fit":
+            callbacks += [RunReport(), StageCheckpoints(self.folder, self._arguments.save_every)]
+            if loggers:
+                callbacks.append(LearningRateMonitor("step"))
+        return super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+
+    def _loggers(self) -> list[Logger]:
+        loggers: list[Logger] = [MetricsCSV(self.folder, self.resume_step)]
+        if self._arguments.tensorboard:
+            loggers.append(TensorBoardLogger(self.folder, name="tensorboard", version=""))
+        if self._arguments.wandb is not None:
+            from lightning.pytorch.loggers import WandbLogger
+
+            loggers.append(
+                WandbLogger(
+                    project="motionlang",
+                    save_dir=self.folder,
+                    group=self.folder.resolve().parent.name,
+                    job_type=self.folder.name,
+                    name=self.folder.name,
+                    offline=self._arguments.wandb == "offline",
+                )
+            )
+        return loggers

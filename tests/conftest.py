@@ -1,0 +1,78 @@
+"""Shared: stores prepared through the real commands, and `fit`, which trains a stage through the real CLI."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT.parent / "shared" / "data"
+PARTS = {
+    "mmp": ("motion",),
+    "cmmm": ("motion",),
+    "lexmlm": ("text",),
+    "lexmmm": ("motion", "text"),
+    "lexcmlp": ("motion", "text"),
+    "codebook": ("motion", "text"),
+}
+CHAIN = tuple(PARTS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if REAL.is_dir():
+        return
+    skip = pytest.mark.skip(reason=f"the real data is not at {REAL}")
+    for item in items:
+        if "real" in item.keywords:
+            item.add_marker(skip)
+
+
+def fit_arguments(stage: str, store: Path, runs: Path, *more: str, size: str = "tiny") -> list[str]:
+    """The command line by which a stage of the chain is trained at a size."""
+    overlays = [ROOT / f"configs/{size}/{part}.yaml" for part in ("run", *PARTS[stage], stage)]
+    configs = [f"--config={file}" for file in (ROOT / f"stages/{stage}.yaml", *overlays) if file.is_file()]
+    places = [f"--data.store={store}", f"--runs={runs}", "--trainer.accelerator=cpu"]
+    return ["fit", *configs, *places, "--trainer.enable_progress_bar=false", *more]
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic store in HumanML3D layout, made by `motionlang prepare synthetic`."""
+    from motionlang_pl.cli import main
+
+    folder = tmp_path_factory.mktemp("synthetic")
+    main(["prepare", "synthetic", "--out", str(folder), "--clips", "96"])
+    return folder / "humanml3d"
+
+
+@pytest.fixture(scope="session")
+def fit() -> Callable[..., Path]:
+    """fit(stage, store, runs, *more): trains through the CLI in this process and returns the run's folder."""
+    from motionlang_pl.cli import main
+
+    def run(stage: str, store: Path, runs: Path, *more: str) -> Path:
+        main(fit_arguments(stage, store, runs, *more))
+        return runs / stage
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chain(synthetic: Path, fit: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All six stages, two steps each, every one from its parents; returns the folder of runs."""
+    runs = tmp_path_factory.mktemp("chain")
+    for stage in CHAIN:
+        fit(stage, synthetic, runs, "--trainer.max_steps=2", "--data.batch_size=16")
+    return runs
+
+
+def column(run: Path, name: str) -> list[float]:
+    """The values of one metric in a run's metrics.csv, in order."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]

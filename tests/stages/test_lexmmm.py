@@ -1,0 +1,23 @@
+"""LexMMM learns to say captions through the motion's bottleneck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from overfit import first_and_last_loss
+
+import motionlang_pl
+
+
+def test_lexmmm_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
+    first, last = first_and_last_loss(fit, "lexmmm", synthetic, tmp_path, steps=80)
+    assert last < 0.6 * first
+
+
+def test_the_motion_head_starts_as_the_texts_and_the_words_stay_frozen(chain: Path) -> None:
+    text, motion = (motionlang_pl.load(chain / f"{name}/best.ckpt") for name in ("lexmlm", "lexmmm"))
+    torch.testing.assert_close(motion.word_embeddings.weight, text.word_embeddings.weight, rtol=0, atol=0)
+    names = {name for name, _ in motion.motion_lexical_head.named_parameters()}
+    assert names == {name for name, _ in text.text_lexical_head.named_parameters()}

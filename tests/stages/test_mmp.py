@@ -1,0 +1,45 @@
+"""MMP learns to predict hidden spans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from overfit import first_and_last_loss
+
+import motionlang_pl
+from motionlang_pl.data.batch import Motion
+
+
+def test_mmp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
+    first, last = first_and_last_loss(fit, "mmp", synthetic, tmp_path)
+    assert last < first / 2
+
+
+def test_mmp_fills_a_hidden_span_better_than_the_mean(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    first, last = first_and_last_loss(fit, "mmp", synthetic, tmp_path, steps=120, name="train/hidden_l1")
+    assert last < 0.7 * first
+
+
+def test_padding_and_order_do_not_change_an_encoding(chain: Path) -> None:
+    stage = motionlang_pl.load(chain / "mmp/best.ckpt")
+    generator = torch.Generator().manual_seed(0)
+    columns = stage.corpus.motion.mean.numel()
+    features = torch.randn(3, 20, columns, generator=generator)
+    alone = stage.encode_motion(Motion(features[:1, :12], torch.ones(1, 12, dtype=torch.bool)))
+    mask = torch.arange(20)[None] < torch.tensor([20, 20, 12])[:, None]
+    together = stage.encode_motion(Motion(torch.cat([features[1:], features[:1]]) * mask[..., None], mask))
+    torch.testing.assert_close(together.tokens[2, :12], alone.tokens[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(together.summary[2], alone.summary[0], rtol=0, atol=1e-5)
+
+
+def test_a_motion_longer_than_the_trunk_is_read_in_windows(chain: Path) -> None:
+    stage = motionlang_pl.load(chain / "mmp/best.ckpt")
+    columns = stage.corpus.motion.mean.numel()
+    features = torch.randn(1, 600, columns, generator=torch.Generator().manual_seed(0))
+    encoding = stage.encode_motion(Motion(features, torch.ones(1, 600, dtype=torch.bool)))
+    assert encoding.summary.shape == (1, stage.motion_encoder.width)
+    assert encoding.mask.sum() >= 600

@@ -1,0 +1,39 @@
+"""Every YAML that is shipped parses and instantiates, at every size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import CHAIN, ROOT, fit_arguments
+
+from motionlang_pl.cli import main
+
+SIZES = ("tiny", "small", "paper")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("stage", CHAIN)
+def test_a_stage_parses_and_instantiates_at_every_size(
+    stage: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightning.pytorch import Trainer
+
+    fitted = []
+    monkeypatch.setattr(Trainer, "fit", lambda self, model, **more: fitted.append(model))
+    main(fit_arguments(stage, tmp_path, tmp_path, "--trainer.precision=32-true", size=size))
+    assert type(fitted[0]).__name__.lower() == stage
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_parts_of_a_size_set_only_what_differs_from_the_stages(size: str) -> None:
+    assert {file.stem for file in (ROOT / "configs" / size).glob("*.yaml")} <= {"run", "motion", "text", *CHAIN}
+
+
+def test_every_stage_has_its_yaml_module_test_and_section() -> None:
+    docs = (ROOT / "docs/stages.md").read_text().lower()
+    for stage in CHAIN:
+        assert (ROOT / f"stages/{stage}.yaml").is_file()
+        assert (ROOT / f"motionlang_pl/stages/{stage}.py").is_file()
+        assert (ROOT / f"tests/stages/test_{stage}.py").is_file()
+        assert f"## {stage}" in docs

@@ -1,0 +1,78 @@
+"""Two gloo processes give the loss, gradients and metrics of one, for every stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CHAIN, ROOT, column, fit_arguments
+
+from motionlang_pl.cli import main
+
+
+def arguments(stage: str, store: Path, runs: Path) -> list[str]:
+    """Three steps and a validation, without dropout, with every value logged."""
+    return fit_arguments(
+        stage,
+        store,
+        runs,
+        "--model.init_args.init_from=[]",
+        "--data.batch_size=16",
+        "--trainer.max_steps=3",
+        "--trainer.limit_train_batches=3",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.callbacks+=training_callbacks.GradientDump",
+    )
+
+
+@pytest.fixture(scope="module")
+def one_and_two(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folders of runs of one process, and of two."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    ddp = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    commands = json.dumps([[*arguments(stage, synthetic, two), *ddp] for stage in CHAIN])
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29511"]
+    done = subprocess.run(
+        [*launcher, str(ROOT / "tests/train_stages.py"), commands],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    for stage in CHAIN:
+        main(arguments(stage, synthetic, one))
+    return one, two
+
+
+@pytest.mark.parametrize("stage", CHAIN)
+def test_two_processes_give_the_loss_of_one(one_and_two: tuple[Path, Path], stage: str) -> None:
+    one, two = (column(runs / stage, "train/loss") for runs in one_and_two)
+    assert len(one) == 3
+    assert two == pytest.approx(one, rel=1e-4)
+    assert two[0] == pytest.approx(one[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", CHAIN)
+def test_two_processes_give_the_gradients_of_one(one_and_two: tuple[Path, Path], stage: str) -> None:
+    one, two = (torch.load(runs / stage / "gradients.pt", weights_only=True) for runs in one_and_two)
+    assert one.keys() == two.keys()
+    largest = max(float(gradient.abs().max()) for gradient in one.values())
+    for name, gradient in one.items():
+        torch.testing.assert_close(
+            two[name], gradient, rtol=1e-4, atol=1e-5 * largest, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("stage", CHAIN)
+def test_two_processes_give_the_validation_of_one(one_and_two: tuple[Path, Path], stage: str) -> None:
+    names = ["val/t2m/R@1", "val/m2t/MedR", "val/recall"] if stage in ("lexcmlp", "codebook") else ["val/loss"]
+    for name in names:
+        one, two = (column(runs / stage, name) for runs in one_and_two)
+        assert one and two == pytest.approx(one, rel=1e-4)

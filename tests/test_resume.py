@@ -1,0 +1,82 @@
+"""A run killed with SIGKILL resumes exactly: its losses equal the uninterrupted run's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CHAIN, ROOT, column, fit_arguments
+
+from motionlang_pl.cli import main
+
+DROPOUT = "--model.init_args.motion_encoder.init_args.dropout=0.2"
+
+
+def arguments(stage: str, store: Path, runs: Path) -> list[str]:
+    """Three epochs of several batches, a checkpoint every two steps."""
+    more = [] if stage == "lexmlm" else [DROPOUT]
+    return fit_arguments(
+        stage,
+        store,
+        runs,
+        "--model.init_args.init_from=[]",
+        "--data.batch_size=16",
+        "--trainer.max_epochs=3",
+        "--trainer.limit_train_batches=4",
+        "--trainer.log_every_n_steps=1",
+        "--save_every=2",
+        *more,
+    )
+
+
+def check_resume(stage: str, store: Path, folder: Path, kill_at: int) -> None:
+    main(arguments(stage, store, folder / "whole"))
+    killed = arguments(stage, store, folder / "killed")
+    kill = ["--trainer.callbacks+=training_callbacks.KillAt", f"--trainer.callbacks.step={kill_at}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "motionlang_pl.cli", *killed, *kill],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-3000:]
+    assert not (folder / "killed" / stage / "best.ckpt").exists(), "a killed run must not look finished"
+    main([*killed, "--ckpt_path=last"])
+    whole, resumed = (column(folder / name / stage, "train/loss") for name in ("whole", "killed"))
+    assert len(whole) == 12
+    tail = len(resumed)
+    assert tail >= 12 - kill_at
+    assert resumed == whole[-tail:]
+    measure = "val/recall" if stage in ("lexcmlp", "codebook") else "val/loss"
+    assert column(folder / "killed" / stage, measure)[-1] == column(folder / "whole" / stage, measure)[-1]
+
+
+def test_a_killed_run_resumes_exactly(synthetic: Path, tmp_path: Path) -> None:
+    check_resume("lexcmlp", synthetic, tmp_path, kill_at=7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", [3, 4, 5, 8])
+def test_a_run_killed_around_an_epochs_end_resumes_exactly(synthetic: Path, tmp_path: Path, kill_at: int) -> None:
+    check_resume("mmp", synthetic, tmp_path, kill_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [stage for stage in CHAIN if stage != "lexcmlp"])
+def test_every_stage_resumes_exactly_after_a_kill(synthetic: Path, tmp_path: Path, stage: str) -> None:
+    check_resume(stage, synthetic, tmp_path, kill_at=7)
+
+
+def test_resuming_from_nothing_says_so(synthetic: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no such checkpoint .*last.ckpt; leave it out to start afresh"):
+        main([*arguments("mmp", synthetic, tmp_path), "--ckpt_path=last"])
+
+
+def test_a_resume_as_another_stage_says_so(synthetic: Path, chain: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="holds the stage MMP, the config names CMMM.*use init_from"):
+        main([*arguments("cmmm", synthetic, tmp_path), f"--ckpt_path={chain}/mmp/best.ckpt"])

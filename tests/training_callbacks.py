@@ -1,0 +1,31 @@
+"""Callbacks that tests name on the command line: one keeps the first gradients, one kills the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class GradientDump(Callback):
+    """Writes the first optimizer step's gradients to `gradients.pt` in the run's folder."""
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        if trainer.global_step == 0 and trainer.is_global_zero:
+            gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.requires_grad}
+            torch.save(gradients, Path(trainer.default_root_dir) / "gradients.pt")
+
+
+class KillAt(Callback):
+    """Kills its own process, without any clean-up, after an optimizer step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)

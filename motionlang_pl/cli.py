@@ -1,4 +1,4 @@
-"""The command `motionlang`: fit, validate, test and predict by LightningCLI; the other commands are functions in `tools`."""
+"""The command `motionlang`: fit, validate, test and predict by LightningCLI, the rest by functions in `tools`."""
 
 from __future__ import annotations
 
@@ -72,13 +72,17 @@ def _ours(error: BaseException) -> bool:
 def _tool(args: list[str]) -> None:
     from jsonargparse import auto_cli
 
+    from motionlang_pl.parsing import OneLineErrors
+
     target = TOOLS[args[0]]
-    rest = args[1:]
     if isinstance(target, dict):
         components: Any = {name: _resolve(where) for name, where in target.items()}
     else:
         components = _resolve(target)
-    auto_cli(components, args=rest, as_positional=True, parser_mode="yaml", prog=f"motionlang {args[0]}")
+    positional = args[0] in ("check", "lineage", "init")
+    auto_cli(
+        components, args=args[1:], as_positional=positional, prog=f"motionlang {args[0]}", parser_class=OneLineErrors
+    )
 
 
 def _resolve(where: str) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""What a run says of itself: one line at the start, throughput, gradient norms, and metrics.csv that survives a resume."""
+"""What a run says of itself: a line at the start, throughput, gradient norms, and metrics.csv across resumes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class RunReport(Callback):
         trained = sum(p.numel() for p in stage.parameters() if p.requires_grad)
         data = trainer.datamodule  # type: ignore[attr-defined]
         print(
-            f"{type(stage).__name__}: {count / 1e6:.2f} M parameters ({trained / 1e6:.2f} M trained); {data.describe()}; "
-            f"{trainer.world_size} x {stage.device.type}, precision {trainer.precision}, seed {data.seed}",
+            f"{type(stage).__name__}: {count / 1e6:.2f} M parameters ({trained / 1e6:.2f} M trained); "
+            f"{data.describe()}; {trainer.world_size} x {stage.device.type}, precision {trainer.precision}, "
+            f"seed {data.seed}",
             flush=True,
         )
 
@@ -77,14 +78,13 @@ class MetricsCSV(CSVLogger):
 
     def __init__(self, folder: Path, resume_step: int = 0) -> None:
         super().__init__(save_dir=folder.parent, name=folder.name, version="", flush_logs_every_n_steps=50)
-        self._kept: list[dict[str, str]] = []
+        self._kept: list[dict[str, float]] = []
         path = folder / "metrics.csv"
         if resume_step and path.is_file():
             with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
-            self._kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < resume_step]
-        if rank_zero_only.rank == 0:
-            path.unlink(missing_ok=True)
+            kept = [row for row in rows if row["step"] and int(float(row["step"])) < resume_step]
+            self._kept = [{name: float(value) for name, value in row.items() if value} for row in kept]
 
     @property
     def experiment(self) -> _ExperimentWriter:
@@ -92,5 +92,5 @@ class MetricsCSV(CSVLogger):
         first = self._experiment is None
         writer = super().experiment
         if first and isinstance(writer, _ExperimentWriter):
-            writer.metrics.extend({k: v for k, v in row.items() if v != ""} for row in self._kept)
-        return writer
+            writer.metrics.extend(self._kept)
+        return writer  # type: ignore[no-any-return]

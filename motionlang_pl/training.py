@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
-import sys
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from jsonargparse import ActionYesNo
 from lightning.pytorch import Trainer
@@ -18,9 +16,11 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from motionlang_pl.checkpoints import StageCheckpoints
 from motionlang_pl.data.module import MotionLanguageData
 from motionlang_pl.monitoring import MetricsCSV, RunReport
+from motionlang_pl.parsing import OneLineErrors
 from motionlang_pl.stages import Stage
 from motionlang_pl.stages.handover import read_checkpoint
 
+NOISE = ("Tip:", "`weights_only` was not set", "TPU available")
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # our batch sampler splits global batches over processes itself
     "num_sanity_val_steps": 0,
@@ -37,15 +37,17 @@ def run(args: list[str]) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
-        logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector", "trainer.setup"):
+        logging.getLogger(f"lightning.pytorch.{name}").addFilter(
+            lambda record: not any(noise in record.getMessage() for noise in NOISE)
+        )
     MotionLanguageCLI(
         Stage,
         MotionLanguageData,
         subclass_mode_model=True,
         auto_configure_optimizers=False,
         seed_everything_default=0,
-        parser_class=OneLineErrors,
+        parser_class=StageParser,
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
         trainer_defaults=TRAINER_DEFAULTS,
@@ -53,21 +55,19 @@ def run(args: list[str]) -> None:
     )
 
 
-class OneLineErrors(LightningArgumentParser):
-    """A parser whose errors are one line, without the usage."""
+def _says_something(record: logging.LogRecord) -> bool:
+    return not any(noise in record.getMessage() for noise in NOISE)
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints the message on one line and exits with status 2."""
-        line = re.sub(r"\s*\n\s*", " ", message.strip())
-        sys.stderr.write(f"motionlang: error: {line}; `motionlang fit --help` lists the options\n")
-        sys.exit(2)
+
+class StageParser(OneLineErrors, LightningArgumentParser):
+    """Lightning's parser, with our errors."""
 
 
 class SaveConfig(SaveConfigCallback):
     """Writes config.yaml into the run's folder, whatever the loggers are."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, save_to_log_dir=False, **kwargs)
+        super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Writes the whole merged config; only a fit does, so that an evaluation leaves it alone."""

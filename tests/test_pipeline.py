@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from conftest import CHAIN, fit_arguments
 
 import motionlang_pl
@@ -28,7 +28,8 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
 
 def handover(checkpoint: Path | str, **modules: str) -> str:
     """The option that hands modules over."""
-    return f"--model.init_args.init_from={yaml.safe_dump([{'checkpoint': str(checkpoint), 'modules': modules}], default_flow_style=True)}"
+    source = [{"checkpoint": str(checkpoint), "modules": modules}]
+    return f"--model.init_args.init_from={json.dumps(source)}"
 
 
 def test_each_stage_takes_over_the_modules_of_its_parents(

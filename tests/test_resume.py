@@ -78,5 +78,5 @@ def test_resuming_from_nothing_says_so(synthetic: Path, tmp_path: Path) -> None:
 
 
 def test_a_resume_as_another_stage_says_so(synthetic: Path, chain: Path, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="holds the stage MMP, the config names CMMM.*use init_from"):
+    with pytest.raises(SystemExit, match=r"holds the stage MMP, the config names CMMM.*use init_from"):
         main([*arguments("cmmm", synthetic, tmp_path), f"--ckpt_path={chain}/mmp/best.ckpt"])

@@ -1,0 +1,1 @@
+"""Stores of motions and sentences, and the batches read from them."""

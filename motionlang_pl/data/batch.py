@@ -1,4 +1,4 @@
-"""What flows from the data to the models: batches of motion and sentences, and the description of a store that modules are built from."""
+"""What flows from the data to the models: batches of motion and sentences, and what modules are built from."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MotionSpec(NamedTuple):
 
 
 class TextSpec(NamedTuple):
-    """A tokenizer (tokenizers' JSON) and a language model's config (transformers' JSON; empty where there is none yet)."""
+    """A tokenizer (tokenizers' JSON) and a language model's config (transformers' JSON; empty where none is chosen)."""
 
     tokenizer: str
     config: str

@@ -8,7 +8,7 @@ _MASK = (1 << 64) - 1
 
 
 def splitmix64(x: int) -> int:
-    """One step of SplitMix64 (Steele, Lea and Flood 2014, fig. 13): a well mixed 64-bit number from any integer."""
+    """One step of SplitMix64 (Steele, Lea and Flood 2014): a well mixed 64-bit number from any integer."""
     x = (x + 0x9E3779B97F4A7C15) & _MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -160,15 +160,17 @@ class MotionLanguageData(LightningDataModule):
     def _resume(self, sampler: BucketBatchSampler) -> None:
         """Lets a resumed run go on with the batch after the checkpoint's.
 
-        Lightning restores its counters before it asks for the loader. A checkpoint of the end of a step counts that
-        step's batch as processed but not yet as completed.
+        Lightning restores its counters before it asks for the loader. In a checkpoint written at the end of a step that
+        step's batch is processed but not yet completed; in one written with an epoch's last batch, so is the epoch
+        started but not yet processed.
         """
         if self.trainer is None or self.trainer.ckpt_path is None:
             return
         loop = self.trainer.fit_loop
-        done = loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        epoch = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        batches, epochs = loop.epoch_loop.batch_progress.current, loop.epoch_progress.current
+        done = batches.processed  # type: ignore[attr-defined]
+        epoch = epochs.processed  # type: ignore[attr-defined]
         if done >= len(sampler):
-            epoch, done = epoch + 1, 0
+            epoch, done = epochs.started, 0  # type: ignore[attr-defined]
         sampler.set_epoch(epoch)
         sampler.start = done

@@ -92,7 +92,7 @@ class StoreWriter:
             fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._journal.close()
-            raise BlockingIOError(
+            raise FileExistsError(
                 f"{out}: another `motionlang prepare` is building it; wait for it, or stop it"
             ) from error
         self._rows = 0

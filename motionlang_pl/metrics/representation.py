@@ -113,7 +113,7 @@ def _places(vectors: Tensor, words: list[int]) -> Tensor:
         rows = vectors[start : start + _ROWS]
         weight = rows[:, words].float().contiguous()
         below = torch.searchsorted(rows.float().sort(dim=1).values, weight)
-        places.append((rows.shape[1] - below - 1).masked_fill(weight <= 0, rows.shape[1]).cpu())
+        places.append((rows.shape[1] - below - 1).masked_fill(~(weight > 0), rows.shape[1]).cpu())
     return torch.cat(places)
 
 

@@ -68,7 +68,7 @@ def chance(positive: Tensor, group: Tensor | None = None, seed: int = 0) -> dict
     queries, gallery = positive.shape
     group = torch.arange(gallery) if group is None else group.cpu()
     totals: dict[str, float] = {}
-    draws = _draws(queries * gallery)
+    draws = min(max(40_000_000 // (queries * gallery), 5), 2000)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(draws):
         random = torch.rand(queries, int(group.max()) + 1, generator=generator)[:, group]
@@ -136,7 +136,7 @@ def distinct_chance(owner: Tensor, sentences: int, seed: int = 0) -> dict[str, T
 
     owner: (N,) int64.  Returns (S,) float64 each.
     """
-    draws = _draws(sentences * len(owner))
+    draws = min(max(10_000_000 // (sentences * len(owner)), 2), 2000)
     generator = torch.Generator().manual_seed(seed)
     totals: dict[str, Tensor] = {}
     for _ in range(draws):
@@ -239,7 +239,3 @@ def _average_precision(scores: Tensor, positive: Tensor) -> Tensor:
 
 def _without_nan(scores: Tensor) -> Tensor:
     return scores.masked_fill(scores.isnan(), -torch.inf)
-
-
-def _draws(cells: int) -> int:
-    return min(max(40_000_000 // max(cells, 1), 5), 2000)

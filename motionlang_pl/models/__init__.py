@@ -1,0 +1,1 @@
+"""Modules: encoders, heads, bottleneck, codebook, and what masked modelling hides."""

@@ -13,7 +13,7 @@ class TransformerLayer(nn.Module):
         width: Width D.
         heads: Attention heads; must divide the width.
         feedforward: Width of the hidden layer.
-        dropout: On attention weights, hidden layer and both branches.
+        dropout: On both branches; not on attention weights, where it would rule out fused attention.
     """
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
@@ -31,15 +31,13 @@ class TransformerLayer(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, feedforward),
             nn.GELU(),
-            nn.Dropout(dropout),
             nn.Linear(feedforward, width),
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x: (B, N, D).  mask: (B, N) bool, which tokens are attended to, at least one per row.  Returns (B, N, D)."""
-        dropout = self.dropout if self.training else 0.0
         query, key, value = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None], dropout_p=dropout)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
         x = x + F.dropout(self.attended(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
         return x + F.dropout(self.feedforward(x), self.dropout, self.training)
 

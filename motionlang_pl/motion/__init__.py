@@ -1,0 +1,1 @@
+"""Geometry of motion on torch tensors: skeletons, rotations, kinematics, resampling, feature kinds."""

@@ -1,4 +1,4 @@
-"""Stage: a LightningModule whose modules are built from a store's description or a checkpoint's, and handed over by name."""
+"""Stage: a LightningModule whose modules are built from a corpus description and handed over by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion, MotionSpec, TextSpec
 from motionlang_pl.models.encoding import Encoding
-from motionlang_pl.models.motion_encoder import encode_windows
+from motionlang_pl.models.motion_adapter import MotionAdapter
+from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
 from motionlang_pl.models.text_encoder import TextParts
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
 from motionlang_pl.stages.handover import HandOver, read_checkpoint, take_over
@@ -38,6 +39,9 @@ class Stage(LightningModule):
     reads: ClassVar[Literal["motion", "text", "pairs"]]
     monitor: ClassVar[str] = "val/loss"
     mode: ClassVar[Literal["min", "max"]] = "min"
+
+    motion_adapter: MotionAdapter
+    motion_encoder: MotionEncoder
 
     def __init__(self, optimization: Optimization | None = None, init_from: list[HandOver] | None = None) -> None:
         super().__init__()
@@ -103,8 +107,7 @@ class Stage(LightningModule):
 
     def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
         """Frames through adapter and trunk; motions longer than the trunk's ``max_frames`` in overlapping windows."""
-        frames = self.motion_adapter(motion, hidden, noise)
-        return encode_windows(self.motion_encoder, frames, motion.mask)
+        return encode_windows(self.motion_encoder, self.motion_adapter(motion, hidden, noise), motion.mask)
 
     def tokenize(self, captions: list[str]) -> Tokens:
         """Captions as padded token ids on the stage's device."""

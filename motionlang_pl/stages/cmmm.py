@@ -1,4 +1,4 @@
-"""CMMM, contrastive masked motion modelling (LexMotion, Lyu et al., ICLR 2025): reconstruct two masked views and tell motions apart.
+"""CMMM, contrastive masked motion modelling (LexMotion, Lyu et al., ICLR 2025).
 
 The paper gives name and purpose; formulas are our reconstruction (docs/stages.md).
 """

@@ -1,6 +1,6 @@
 """Codebook (MSCode, Shi & Zhang, Findings of ACL 2026): motions and sentences as sparse mixtures of shared codewords.
 
-The abstract gives the ingredients; all formulas are our reconstruction (docs/stages.md), the pooling FDT's (Chen et al. 2023).
+The abstract gives the ingredients; all formulas are our reconstruction (docs/stages.md), on FDT (Chen et al. 2023).
 """
 
 from __future__ import annotations

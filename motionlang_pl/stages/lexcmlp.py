@@ -1,6 +1,6 @@
-"""LexCMLP (LexMotion, Lyu et al., ICLR 2025): contrast of motions and sentences as sparse vectors over the word vocabulary.
+"""LexCMLP (LexMotion, Lyu et al., ICLR 2025): contrast of motions and sentences as sparse vectors over the words.
 
-The paper gives name and purpose; formulas follow LexLIP (Luo et al., ICCV 2023) and SPLADE (Formal et al. 2021), see docs/stages.md.
+The paper gives name and purpose; formulas follow LexLIP (Luo et al., ICCV 2023) and SPLADE (Formal et al. 2021).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LexMMM (LexMotion, Lyu et al., ICLR 2025): a masked caption is read through its motion's lexical bottleneck.
 
-The paper gives name and purpose; the formulas are LexLIP's (Luo et al., ICCV 2023) image branch with motion, see docs/stages.md.
+The paper gives name and purpose; the formulas are those of LexLIP's image branch (Luo et al., ICCV 2023), with motion.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MMP, masked motion prediction (MoLang, Kim et al. 2023, sec. 3.1): a span of frames becomes noise, the motion is predicted."""
+"""MMP, masked motion prediction (MoLang, Kim et al. 2023, sec. 3.1): predict a motion whose span is noise."""
 
 from __future__ import annotations
 

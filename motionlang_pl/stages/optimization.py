@@ -57,7 +57,7 @@ class Optimization:
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
-    """Factor on the peak rate at ``step`` of ``steps``: linear up over the share ``warmup``, then half a cosine to zero."""
+    """Factor on the peak rate at a step: linear up over the share ``warmup`` of all, then half a cosine to zero."""
     rise = max(1, round(warmup * steps))
     if step < rise:
         return (step + 1) / rise

@@ -15,7 +15,7 @@ from motionlang_pl.stages.base import Stage
 class RetrievalStage(Stage):
     """A stage with a vector per motion and per sentence; validated by retrieval in both directions.
 
-    The best checkpoint is the one with the highest mean of R@1, 2, 3, 5, 10 over both directions on the validation split.
+    The best checkpoint has the highest mean of R@1, 2, 3, 5, 10 over both directions on the validation split.
     """
 
     reads = "pairs"

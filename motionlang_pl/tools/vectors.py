@@ -56,7 +56,7 @@ def retrieval_stage(checkpoint: Path, device: str = "auto") -> RetrievalStage:
 
 
 def open_data(stage: RetrievalStage, store: Path, batch_size: int = 64, seed: int = 0) -> MotionLanguageData:
-    """Open a store in the feature kind of the stage; ValueError where its feature kinds or skeleton are others."""
+    """Open a store in the feature kind of the stage; ValueError where kinds, skeleton or fps are others."""
     motion = stage.corpus.motion
     assert motion is not None
     data = MotionLanguageData(store=str(store), features=motion.kind, batch_size=batch_size, seed=seed)
@@ -70,11 +70,18 @@ def open_data(stage: RetrievalStage, store: Path, batch_size: int = 64, seed: in
             f"{store}: has the skeleton {data.store.skeleton}, the checkpoint was trained on {motion.skeleton}; "
             "evaluate on a store of that skeleton, or train on this one"
         )
+    if data.store.fps != motion.fps:
+        raise ValueError(
+            f"{store}: has {data.store.fps:g} frames per second, the checkpoint was trained at {motion.fps:g}; "
+            "evaluate on a store of that rate, or train on this one"
+        )
     return data
 
 
 def pairs(data: MotionLanguageData, split: str) -> PairSamples:
-    """Return a split's motions with their captions; ValueError where it has none."""
+    """Return a split's motions with their captions; ValueError where there are none."""
+    if split not in data.store.splits:
+        raise ValueError(f"{data.store.path}: no split {split!r}; it has {', '.join(data.store.splits)}")
     samples = data.samples("pairs", split)
     assert isinstance(samples, PairSamples)
     if not len(samples):

@@ -1,4 +1,4 @@
-"""Trains a stage on one batch (the validation split, which fits in it) through the real CLI, for the tests that a stage learns."""
+"""Trains a stage through the real CLI on one batch (the validation split fits in it)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from entmax import sparsemax
+
+from motionlang_pl.models.codebook import Codebook, CodebookQuery
+
+
+@pytest.fixture
+def codebook() -> Codebook:
+    torch.manual_seed(0)
+    return Codebook(64, 16)
+
+
+def queries() -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn(4, 6, 16, generator=torch.Generator().manual_seed(0))
+    return x, torch.arange(6) < torch.tensor([6, 3, 1, 0])[:, None]
+
+
+def test_assignments_stand_on_the_simplex_with_exact_zeros(codebook):
+    x, mask = queries()
+    weights = codebook.assign(x, mask, 1.0)
+    torch.testing.assert_close(weights.sum(1), torch.ones(4))
+    assert (weights >= 0).all() and (weights[:3] == 0).sum() > 64
+
+
+def test_sparsemax_is_the_projection_onto_the_simplex():
+    """Against the bisection of its defining equation sum(max(0, z - t)) = 1."""
+    z = torch.randn(8, 50, generator=torch.Generator().manual_seed(0)).double()
+    low, high = z.amin(1, keepdim=True) - 1, z.amax(1, keepdim=True)
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = (z - middle).relu().sum(1, keepdim=True) > 1
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    torch.testing.assert_close(sparsemax(z, dim=-1), (z - low).relu())
+    assert torch.autograd.gradcheck(lambda x: sparsemax(x, dim=-1), z[:2, :6].clone().requires_grad_())
+
+
+def test_assignments_by_their_formula(codebook):
+    x, mask = queries()
+    best = (x[1, :3] @ codebook.codewords.T / (4 * 2.0)).amax(0)
+    torch.testing.assert_close(codebook.assign(x, mask, 2.0)[1], sparsemax(best, dim=-1))
+
+
+def test_a_higher_temperature_is_denser(codebook):
+    x, mask = queries()
+    support = [(codebook.assign(x, mask, t)[:3] > 0).sum().item() for t in (0.1, 1.0, 10.0)]
+    assert support == sorted(set(support))
+
+
+def test_a_row_without_tokens_is_uniform_and_has_finite_gradients(codebook):
+    x, mask = queries()
+    x.requires_grad_()
+    weights = codebook.assign(x, mask, 5.0)
+    assert torch.allclose(weights[3], torch.tensor(1 / 64))
+    codebook.vector(weights).square().sum().backward()
+    assert x.grad.isfinite().all() and (x.grad[3] == 0).all() and (x.grad[0] != 0).any()
+    assert codebook.codewords.grad.isfinite().all()
+
+
+def test_padding_and_batch_order_do_not_change_an_assignment(codebook):
+    x, mask = queries()
+    weights = codebook.assign(x, mask, 1.0)
+    padded = torch.cat((x, torch.full((4, 3, 16), 9.0)), dim=1)
+    torch.testing.assert_close(codebook.assign(padded, torch.nn.functional.pad(mask, (0, 3)), 1.0), weights)
+    torch.testing.assert_close(codebook.assign(x[[2, 0, 3, 1]], mask[[2, 0, 3, 1]], 1.0), weights[[2, 0, 3, 1]])
+
+
+def test_assignments_are_exact_under_bfloat16_autocast(codebook):
+    x, mask = queries()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = codebook.assign(x, mask, 1.0)
+        mixed = codebook.vector(inside)
+    assert inside.dtype == mixed.dtype == torch.float32
+    assert torch.equal(inside, codebook.assign(x, mask, 1.0))
+
+
+def test_a_vector_mixes_codewords_by_their_weights(codebook):
+    weights = torch.zeros(1, 64)
+    weights[0, 3], weights[0, 5] = 0.25, 0.75
+    expected = 0.25 * codebook.codewords[3] + 0.75 * codebook.codewords[5]
+    torch.testing.assert_close(codebook.vector(weights)[0], expected)
+
+
+def test_logits_start_near_unit_variance_so_that_temperatures_mean_what_they_say():
+    torch.manual_seed(0)
+    query, book = CodebookQuery(48, 64), Codebook(512, 64)
+    states = 5 * torch.randn(8, 30, 48) + 2
+    mask = torch.ones(8, 30, dtype=torch.bool)
+    logits = query(states) @ book.codewords.T / 8
+    assert logits.std().item() == pytest.approx(1.0, abs=0.3)
+    active = (book.assign(query(states), mask, 1.0) > 0).sum(1).float().mean().item()
+    assert 3 <= active <= 10

@@ -17,10 +17,10 @@ SIZES = ("tiny", "small", "paper")
 def test_a_stage_parses_and_instantiates_at_every_size(
     stage: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightning.pytorch import Trainer
+    from motionlang_pl.training import MotionLanguageCLI
 
     fitted = []
-    monkeypatch.setattr(Trainer, "fit", lambda self, model, **more: fitted.append(model))
+    monkeypatch.setattr(MotionLanguageCLI, "_run_subcommand", lambda self, name: fitted.append(self.model))
     main(fit_arguments(stage, tmp_path, tmp_path, "--trainer.precision=32-true", size=size))
     assert type(fitted[0]).__name__.lower() == stage
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.data.keys import draw, key, text_key
-from motionlang_pl.data.sampler import Item
+from motionlang_pl.data.sampler import EMPTY, Item
 from motionlang_pl.data.store import Store
 
 
@@ -64,6 +64,8 @@ class _Spans:
         return np.minimum(lengths, self.reading.max_frames) if self.reading.training else lengths
 
     def read(self, sample: int, sample_key: int) -> NDArray[np.float32]:
+        if sample == EMPTY:
+            return np.zeros((0, self.store.frames(self.reading.kind).shape[1]), dtype=np.float32)
         start, stop = int(self.start[sample]), int(self.stop[sample])
         if self.reading.training and stop - start > self.reading.max_frames:
             start += draw(sample_key, "crop", stop - start - self.reading.max_frames + 1)
@@ -121,7 +123,7 @@ class TextSamples(Dataset[Sample]):
 
     def __getitem__(self, item: Item) -> Sample:
         sample, epoch = item
-        caption = self.captions[sample]
+        caption = "" if sample == EMPTY else self.captions[sample]
         return Sample(sample, key(self._seed, epoch, sample), text_key(caption), None, caption)
 
 
@@ -154,7 +156,7 @@ class PairSamples(Dataset[Sample]):
     def __getitem__(self, item: Item) -> Sample:
         sample, epoch = item
         sample_key = key(self._spans.reading.seed, epoch, sample)
-        captions = self.captions[sample]
+        captions = [""] if sample == EMPTY else self.captions[sample]
         choice = draw(sample_key, "caption", len(captions)) if self._spans.reading.training else 0
         features = self._spans.read(sample, sample_key)
         return Sample(sample, sample_key, text_key(captions[0]), features, captions[choice])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 MEGA_BATCH = 50  # batches within which samples are sorted by length
+EMPTY = -1  # number of the sample without frames and words
 Item = tuple[int, int]
 
 
@@ -77,7 +78,8 @@ class BucketBatchSampler(Sampler[list[Item]]):
 class EvaluationBatchSampler(Sampler[list[Item]]):
     """Every sample once, in order of length, in epoch 0; all ranks get equally many batches and no empty one.
 
-    Where the last batch does not divide by `world`, samples are repeated; metrics drop duplicates by sample number.
+    Where the last batch does not divide by `world`, it is filled with the empty sample: masked losses see nothing in
+    it, metrics drop it, so the results are those of one process.
     Arguments and errors are those of `BucketBatchSampler`, but any number of samples of at least one will do.
     """
 
@@ -92,7 +94,7 @@ class EvaluationBatchSampler(Sampler[list[Item]]):
     def __iter__(self) -> Iterator[list[Item]]:
         order = np.argsort(self.lengths, kind="stable")
         missing = -len(order) % self.world
-        order = np.concatenate([order, np.resize(order[::-1], missing)])
+        order = np.concatenate([order, np.full(missing, EMPTY)])
         for first in range(0, len(order), self.batch_size):
             batch = order[first : first + self.batch_size]
             yield [(sample, 0) for sample in batch[self.rank :: self.world].tolist()]

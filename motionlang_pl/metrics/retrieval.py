@@ -169,7 +169,7 @@ def bootstrap(values: Tensor, seed: int, n: int = 1000) -> tuple[float, float]:
 class RetrievalMetrics(Metric):
     """`rank_metrics` in both directions under protocol `identical`, over all that all processes saw since the reset.
 
-    compute() gathers, drops repeated samples (a distributed sampler pads with them), sorts by sample number, and
+    compute() gathers, drops repeated samples and those with a negative number (fillers), sorts by sample number, and
     takes the lowest sample's text vector for all equal captions, so that these tie bitwise. Every process must have
     seen a sample. Keys: `t2m/R@1`, ..., `t2m/MedR`, `m2t/R@1`, ..., `m2t/MedR`.
 
@@ -205,6 +205,7 @@ class RetrievalMetrics(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return the metrics as scalar tensors."""
         sample, keep = _first(dim_zero_cat(self.sample))
+        sample, keep = sample[sample >= 0], keep[sample >= 0]
         caption, text, motion = (dim_zero_cat(state)[keep] for state in (self.caption, self.text, self.motion))
         owner = owners(caption.tolist()).to(sample.device)
         _, first = _first(owner)

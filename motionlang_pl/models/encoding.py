@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Encoding(NamedTuple):
-    """tokens: (B, N, D).  mask: (B, N) bool, True = a real token with content (no padding, no special token).  summary: (B, D)."""
+    """tokens: (B, N, D).  mask: (B, N) bool, True = real, neither padding nor special.  summary: (B, D)."""
 
     tokens: Tensor
     mask: Tensor

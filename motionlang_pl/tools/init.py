@@ -11,7 +11,7 @@ def init(directory: Path) -> None:
     """Copies the stages and configs into a folder.
 
     Args:
-        directory: Folder that gets ``stages/``, ``configs/`` and the ``Makefile``; existing files are never overwritten.
+        directory: Folder that gets ``stages/``, ``configs/`` and the ``Makefile``; no file in it is overwritten.
     """
     source = shipped()
     pairs = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from motionlang_pl.data.sources import amass as amass_source
 from motionlang_pl.data.sources import humanml3d as humanml3d_source

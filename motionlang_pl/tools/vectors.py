@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.data.dataset import PairSamples, collate

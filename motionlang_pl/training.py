@@ -70,11 +70,13 @@ class SaveConfig(SaveConfigCallback):
         super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Writes the whole merged config; only a fit does, so that an evaluation leaves it alone."""
+        """Writes the whole merged config as one file; only a fit does, so that an evaluation leaves it alone."""
         if stage == "fit":
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True)
+            self.parser.save(
+                self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=False
+            )
 
 
 class MotionLanguageCLI(LightningCLI):
@@ -109,13 +111,13 @@ class MotionLanguageCLI(LightningCLI):
         arguments.trainer.default_root_dir = str(self.folder)
         if arguments.wandb not in (None, "offline", "online"):
             raise ValueError(f"--wandb {arguments.wandb}: say offline or online")
-        self.resume_step = 0
+        self.ckpt_path, self.resume_step = None, 0
         if arguments.ckpt_path is not None:
             name = arguments.ckpt_path
             path = self.folder / f"{name}.ckpt" if name in ("last", "best") else Path(name)
             if not path.is_file():
                 raise FileNotFoundError(f"--ckpt_path {name}: no such checkpoint {path}; leave it out to start afresh")
-            arguments.ckpt_path = str(path)
+            self.ckpt_path, arguments.ckpt_path = str(path), None
             self.resume_step = int(read_checkpoint(path)["global_step"])
         arguments.weights_only = True
 
@@ -132,7 +134,10 @@ class MotionLanguageCLI(LightningCLI):
             callbacks += [RunReport(), StageCheckpoints(self.folder, self._arguments.save_every)]
             if loggers:
                 callbacks.append(LearningRateMonitor("step"))
-        return super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+        trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+        if self.ckpt_path:  # known to the stage in setup, which an argument of fit is not
+            trainer.ckpt_path = self.ckpt_path
+        return trainer
 
     def _loggers(self) -> list[Logger]:
         loggers: list[Logger] = [MetricsCSV(self.folder, self.resume_step)]

@@ -68,7 +68,7 @@ def chain(synthetic: Path, fit: Callable[..., Path], tmp_path_factory: pytest.Te
     """All six stages, two steps each, every one from its parents; returns the folder of runs."""
     runs = tmp_path_factory.mktemp("chain")
     for stage in CHAIN:
-        fit(stage, synthetic, runs, "--trainer.max_steps=2", "--data.batch_size=16")
+        fit(stage, synthetic, runs, "--trainer.max_steps=2", "--data.batch_size=16", "--trainer.log_every_n_steps=1")
     return runs
 
 

@@ -61,6 +61,7 @@ class MotionLanguageData(LightningDataModule):
         self.train_split = train_split
         self.val_split = val_split
         self.test_split = test_split
+        self._goes_on = (0, 0)
 
     @cached_property
     def store(self) -> Store:
@@ -108,7 +109,9 @@ class MotionLanguageData(LightningDataModule):
         samples = self._some(self.train_split, training=True)
         rank, world = self._place()
         sampler = BucketBatchSampler(samples.lengths, self.batch_size, self.seed, rank, world)
-        self._resume(sampler)
+        epoch, batches = self._goes_on
+        sampler.set_epoch(epoch)
+        sampler.start = batches
         return self._loader(samples, sampler)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
@@ -157,20 +160,16 @@ class MotionLanguageData(LightningDataModule):
     def _place(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _resume(self, sampler: BucketBatchSampler) -> None:
-        """Lets a resumed run go on with the batch after the checkpoint's.
-
-        Lightning restores its counters before it asks for the loader. In a checkpoint written at the end of a step that
-        step's batch is processed but not yet completed; in one written with an epoch's last batch, so is the epoch
-        started but not yet processed.
-        """
-        if self.trainer is None or self.trainer.ckpt_path is None:
-            return
+    def state_dict(self) -> dict[str, int]:
+        """The epoch and the batch with which a run that resumes from now goes on."""
+        if self.trainer is None:
+            return {}
         loop = self.trainer.fit_loop
-        batches, epochs = loop.epoch_loop.batch_progress.current, loop.epoch_progress.current
-        done = batches.processed  # type: ignore[attr-defined]
-        epoch = epochs.processed  # type: ignore[attr-defined]
-        if done >= len(sampler):
-            epoch, done = epochs.started, 0  # type: ignore[attr-defined]
-        sampler.set_epoch(epoch)
-        sampler.start = done
+        started, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
+        if batches.is_last_batch:
+            return {"epoch": started, "batches": 0}
+        return {"epoch": started - 1, "batches": batches.current.processed}  # type: ignore[attr-defined]
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Keeps where to go on: Lightning asks for the loader before it restores its own counters."""
+        self._goes_on = (state_dict["epoch"], state_dict["batches"])

@@ -78,7 +78,7 @@ class Stage(LightningModule):
         if self._assembled or self.trainer.ckpt_path is not None:
             return
         if stage != "fit":
-            raise ValueError(f"{stage} needs a trained stage: add --ckpt_path RUNS/STAGE/best.ckpt")
+            raise ValueError("validate, test and predict need a trained stage: add --ckpt_path RUNS/STAGE/best.ckpt")
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self._assemble(
             Corpus(

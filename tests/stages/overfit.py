@@ -8,23 +8,24 @@ from pathlib import Path
 from conftest import column
 
 
-def first_and_last_loss(
-    fit: Callable[..., Path], stage: str, store: Path, runs: Path, *more: str, steps: int = 60, name: str = "train/loss"
-) -> tuple[float, float]:
-    """The loss at the first step, and the mean over the last five, of a run without hand-over."""
-    fit(
+def overfit(fit: Callable[..., Path], stage: str, store: Path, runs: Path, steps: int = 60, lr: float = 0.003) -> Path:
+    """The folder of a run without hand-over that saw one batch `steps` times."""
+    return fit(
         stage,
         store,
         runs,
         "--model.init_args.init_from=[]",
         f"--trainer.max_steps={steps}",
-        "--data.train_split=val",
         "--trainer.max_epochs=-1",
         "--trainer.limit_val_batches=0",
         "--trainer.log_every_n_steps=1",
-        "--data.batch_size=64",
-        "--model.init_args.optimization.lr=0.003",
-        *more,
+        "--data.train_split=val",
+        f"--model.init_args.optimization.lr={lr}",
+        "--model.init_args.optimization.lr_of={}",
     )
-    losses = column(runs / stage, name)
-    return losses[0], sum(losses[-5:]) / 5
+
+
+def fall(run: Path, name: str) -> float:
+    """The mean of a value's last five steps, as a share of its first."""
+    values = column(run, name)
+    return sum(values[-5:]) / 5 / values[0]

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from overfit import first_and_last_loss
+from overfit import fall, overfit
 
 import motionlang_pl
 
 
 def test_codebook_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
-    first, last = first_and_last_loss(fit, "codebook", synthetic, tmp_path, steps=100, name="train/contrast")
-    assert last < first / 2
+    assert fall(overfit(fit, "codebook", synthetic, tmp_path, steps=100), "train/contrast") < 0.5
 
 
 def test_an_assignment_is_a_distribution_over_codewords(chain: Path) -> None:

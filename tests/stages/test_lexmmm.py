@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from overfit import first_and_last_loss
+from overfit import fall, overfit
 
 import motionlang_pl
 
 
 def test_lexmmm_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
-    first, last = first_and_last_loss(fit, "lexmmm", synthetic, tmp_path, steps=80)
-    assert last < 0.6 * first
+    assert fall(overfit(fit, "lexmmm", synthetic, tmp_path, steps=80), "train/loss") < 0.6
 
 
 def test_the_motion_head_starts_as_the_texts_and_the_words_stay_frozen(chain: Path) -> None:

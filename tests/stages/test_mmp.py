@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
-from overfit import first_and_last_loss
+from conftest import column
+from overfit import fall, overfit
 
 import motionlang_pl
 from motionlang_pl.data.batch import Motion
 
 
 def test_mmp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
-    first, last = first_and_last_loss(fit, "mmp", synthetic, tmp_path)
-    assert last < first / 2
+    assert fall(overfit(fit, "mmp", synthetic, tmp_path), "train/loss") < 0.5
 
 
-def test_mmp_fills_a_hidden_span_better_than_the_mean(
+@pytest.mark.slow
+def test_mmp_fills_a_hidden_span_better_than_the_mean_pose(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
-    first, last = first_and_last_loss(fit, "mmp", synthetic, tmp_path, steps=120, name="train/hidden_l1")
-    assert last < 0.7 * first
+    """The mean of a standardised column is off by about 0.8 standard deviations."""
+    run = overfit(fit, "mmp", synthetic, tmp_path, steps=800)
+    assert sum(column(run, "train/hidden_l1")[-20:]) / 20 < 0.6
 
 
 def test_padding_and_order_do_not_change_an_encoding(chain: Path) -> None:

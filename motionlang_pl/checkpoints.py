@@ -44,6 +44,14 @@ class StageCheckpoints(Checkpoint):
         """Goes on from the best score of the interrupted run."""
         self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A fresh fit clears an earlier run away (its best stays as `best.previous.ckpt`); a resume does not."""
+        if trainer.ckpt_path is None and trainer.is_global_zero:
+            if (self.folder / "best.ckpt").exists():
+                os.replace(self.folder / "best.ckpt", self.folder / "best.previous.ckpt")
+            for stale in ("last.ckpt", "best.partial.ckpt"):
+                (self.folder / stale).unlink(missing_ok=True)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -79,7 +87,7 @@ class StageCheckpoints(Checkpoint):
         if trainer.is_global_zero and not trainer.interrupted:
             if partial.exists():
                 os.replace(partial, best)
-            elif not best.exists() or self.best_score is None:
+            elif not best.exists():
                 shutil.copyfile(self.folder / "last.ckpt", self.folder / "best.copy.ckpt")
                 os.replace(self.folder / "best.copy.ckpt", best)
         trainer.strategy.barrier()

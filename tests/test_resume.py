@@ -80,3 +80,15 @@ def test_resuming_from_nothing_says_so(synthetic: Path, tmp_path: Path) -> None:
 def test_a_resume_as_another_stage_says_so(synthetic: Path, chain: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"holds the stage MMP, the config names CMMM.*use init_from"):
         main([*arguments("cmmm", synthetic, tmp_path), f"--ckpt_path={chain}/mmp/best.ckpt"])
+
+
+def test_a_resume_on_another_store_says_so(synthetic: Path, chain: Path, tmp_path: Path) -> None:
+    main(["prepare", "synthetic", "--out", str(tmp_path / "other"), "--clips", "24", "--seed", "1"])
+    with pytest.raises(SystemExit, match=r"was trained on the store .* resume on the same store"):
+        main([*arguments("mmp", tmp_path / "other/humanml3d", tmp_path), f"--ckpt_path={chain}/mmp/best.ckpt"])
+
+
+def test_a_fresh_fit_keeps_the_earlier_best(synthetic: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        main([*arguments("mmp", synthetic, tmp_path), "--trainer.max_epochs=1"])
+    assert {"best.ckpt", "best.previous.ckpt", "last.ckpt"} <= {file.name for file in (tmp_path / "mmp").iterdir()}

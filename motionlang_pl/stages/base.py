@@ -164,6 +164,7 @@ class Stage(LightningModule):
                 f"--ckpt_path holds the stage {name}, the config names {type(self).__name__}: ckpt_path only resumes a "
                 "run; to start from another stage's modules use init_from"
             )
+        self._refuse_other_data(checkpoint["lineage"]["data_sha256"])
         if not self._assembled:
             assets = checkpoint["assets"]
             motion = MotionSpec(**assets["motion"]) if assets["motion"] else None
@@ -171,6 +172,17 @@ class Stage(LightningModule):
             self._assemble(Corpus(motion, text))
         self.parents = checkpoint["lineage"]["parents"]
         self.cost = {key: checkpoint["lineage"][key] for key in self.cost}
+
+    def _refuse_other_data(self, fingerprint: str) -> None:
+        """A run resumes only on the data that it started on; the same store may stand elsewhere."""
+        if self._trainer is None or not self._trainer.training:
+            return
+        store = self._trainer.datamodule.store  # type: ignore[attr-defined]
+        if store.fingerprint != fingerprint:
+            raise ValueError(
+                f"--ckpt_path was trained on the store {fingerprint[:12]}, {store.path} is {store.fingerprint[:12]}: "
+                "resume on the same store, or start afresh with init_from"
+            )
 
     def lineage(self) -> dict[str, Any]:
         """Ancestry and cost of the stage as it is now, as plain data."""

@@ -1,0 +1,50 @@
+"""What the README tells people to type exists."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+
+import pytest
+from conftest import CHAIN, ROOT
+
+from motionlang_pl.cli import LIGHTNING, TOOLS, _resolve
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES).replace("\\\n", " ")
+COMMANDS = sorted(set(re.findall(r"^(motionlang [a-z].*)$", TEXT, flags=re.MULTILINE)))
+TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", TEXT, flags=re.MULTILINE)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_documented_command_and_its_options_exist(command: str) -> None:
+    words = command.split("#")[0].split()[1:]
+    options = {word.split("=")[0].removeprefix("--") for word in words if word.startswith("--")}
+    if words[0] in LIGHTNING:
+        for word in words:
+            if word.endswith(".yaml") and "RUNS" not in word:
+                assert (ROOT / word.removeprefix("--config=")).is_file(), word
+        return
+    target = TOOLS[words[0]]
+    where = target[words[1]] if isinstance(target, dict) else target
+    known = set(inspect.signature(_resolve(where)).parameters) | {"help", "config"}
+    assert options <= known
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_documented_make_target_exists(target: str) -> None:
+    done = subprocess.run(
+        ["make", "-n", target, "STORE=somewhere"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_test_command_of_the_readme_is_what_ci_ends_with() -> None:
+    assert "make test " in TEXT
+    assert (ROOT / ".ci/run").read_text().strip().endswith("make test")
+
+
+def test_make_help_names_every_stage() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(re.search(rf"^  {stage} ", done.stdout, flags=re.MULTILINE) for stage in CHAIN)

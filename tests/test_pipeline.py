@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import CHAIN, fit_arguments
 
 import motionlang_pl
 from motionlang_pl.cli import main
+from motionlang_pl.data.annotations import Span
+from motionlang_pl.data.writer import Entry, Kind, StoreWriter
 
 STEPS = ("--trainer.max_steps=1", "--data.batch_size=16")
 
@@ -142,3 +145,64 @@ def test_a_feature_kind_that_the_store_lacks_is_named(
 
 def test_an_unknown_command_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "prepare" in refused(capsys, ["fti"])
+
+
+def random_store(folder: Path, skeleton: str, columns: int, words: str) -> Path:
+    """A store of the kind `joints` with random frames, whose vocabulary is the given words."""
+    frames = np.random.default_rng(0).normal(size=(30, columns)).astype(np.float32)
+    splits = [*["train"] * 16, *["val"] * 4]
+    with StoreWriter(folder, 20.0, skeleton, {"joints": Kind(columns, 0)}, "test", {}) as writer:
+        for number, split in enumerate(splits):
+            spans = [Span(0.0, 1.5, words, "", (), split)]
+            writer.add(Entry(f"{number:03}", "", str(number), spans, frames={"joints": frames + number}))
+        writer.finish([f"{number:03}" for number in range(len(splits))], ["train", "val"], {})
+    return folder
+
+
+def test_an_adapter_of_another_kind_is_refused(chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = random_store(tmp_path / "store", "smpl22", 66, "a person walks")
+    source = handover(chain / "mmp/best.ckpt", motion_adapter="motion_adapter")
+    line = refused(capsys, fit_arguments("cmmm", store, tmp_path, "--data.features=joints", *STEPS, source))
+    assert "motion_adapter reads humanml3d, this run reads joints" in line and "--data.features humanml3d" in line
+
+
+def test_a_trunk_hands_over_across_kinds(chain: Path, tmp_path: Path) -> None:
+    store = random_store(tmp_path / "store", "smpl22", 66, "a person walks")
+    source = handover(chain / "mmp/best.ckpt", motion_encoder="motion_encoder")
+    main(fit_arguments("cmmm", store, tmp_path, "--data.features=joints", *STEPS, source))
+    assert (tmp_path / "cmmm/best.ckpt").is_file()
+
+
+def test_a_store_with_another_skeleton_is_refused(
+    chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = random_store(tmp_path / "store", "mmm21", 63, "a person walks")
+    source = handover(chain / "mmp/best.ckpt", motion_encoder="motion_encoder")
+    line = refused(capsys, fit_arguments("cmmm", store, tmp_path, "--data.features=joints", *STEPS, source))
+    assert "trained on the skeleton smpl22, this store has mmm21" in line
+
+
+def test_another_vocabulary_is_refused(chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = random_store(tmp_path / "store", "smpl22", 66, "quite other words stand here")
+    source = handover(chain / "lexmlm/best.ckpt", decoder="decoder")
+    line = refused(capsys, fit_arguments("lexmlm", store, tmp_path, *STEPS, source))
+    assert "belongs to another vocabulary" in line and "same text model or store tokenizer" in line
+
+
+def test_a_truncated_checkpoint_is_refused(
+    chain: Path, synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes((chain / "mmp/best.ckpt").read_bytes()[:5000])
+    source = handover(broken, motion_encoder="motion_encoder")
+    line = refused(capsys, fit_arguments("cmmm", synthetic, tmp_path, *STEPS, source))
+    assert "broken.ckpt: not a readable checkpoint" in line and "train its stage again" in line
+
+
+@pytest.mark.slow
+def test_offline_loggers_need_no_account(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    main(fit_arguments("mmp", synthetic, tmp_path, *STEPS, "--wandb=offline", "--tensorboard"))
+    run = tmp_path / "mmp"
+    assert list(run.glob("wandb/offline-run-*")) and list(run.glob("tensorboard/**/events.*"))
+    assert (run / "config.yaml").is_file()

@@ -24,6 +24,8 @@ motionlang: staged pretraining of motion-language models
 `motionlang COMMAND --help` lists a command's options; MOTIONLANG_DEBUG=1 shows tracebacks.
 """
 
+LISTS = ("--features", "--datasets")  # options that take several values
+SWITCHES = ("--allow_skips",)  # options that need no value
 LIGHTNING = ("fit", "validate", "test", "predict")
 TOOLS: dict[str, str | dict[str, str]] = {
     "prepare": {
@@ -80,9 +82,29 @@ def _tool(args: list[str]) -> None:
     else:
         components = _resolve(target)
     positional = args[0] in ("check", "lineage", "init")
-    auto_cli(
-        components, args=args[1:], as_positional=positional, prog=f"motionlang {args[0]}", parser_class=OneLineErrors
-    )
+    prog = f"motionlang {args[0]}"
+    auto_cli(components, args=_spelled(args[1:]), as_positional=positional, prog=prog, parser_class=OneLineErrors)
+
+
+def _spelled(args: list[str]) -> list[str]:
+    """Spells `--allow-skips` and `--features joints humanml3d` as the parser reads them: with a value, and as a list."""
+    spelled: list[str] = []
+    while args:
+        word, args = args[0], args[1:]
+        if word.startswith("--") and "=" not in word:
+            word = "--" + word[2:].replace("-", "_")
+            if word in LISTS:
+                count = next((n for n, value in enumerate(args) if value.startswith("-")), len(args))
+                values, args = args[:count], args[count:]
+                word = (
+                    f"{word}=[{','.join(values)}]"
+                    if values and not values[0].startswith("[")
+                    else "=".join([word, *values[:1]])
+                )
+            elif word in SWITCHES and (not args or args[0] not in ("true", "false")):
+                word = f"{word}=true"
+        spelled.append(word)
+    return spelled
 
 
 def _resolve(where: str) -> Callable[..., None]:

@@ -41,7 +41,7 @@ def evaluate(
     json: Path | None = None,
     batch_size: int = 64,
     device: str = "auto",
-    splits_seen: str = "train",
+    splits_seen: str | None = "train",
     seed: int = 0,
     limit: int | None = None,
     plots: Path | None = None,
@@ -55,16 +55,17 @@ def evaluate(
         json: Where to write the numbers, too.
         batch_size: Motions encoded at a time.
         device: auto, cpu, cuda.
-        splits_seen: A sentence is seen if it stands in this split of the store.
+        splits_seen: A sentence is seen if it stands in this split of the store; null: none is.
         seed: Of chance and of the bootstrap.
         limit: Only the split's first samples.
         plots: A folder for heat_map.png.
     """
     stage = retrieval_stage(checkpoint, device)
     data = open_data(stage, store, batch_size, seed)
+    known = _known(data.store, splits_seen)
     vectors = encode(stage, pairs(data, split), batch_size, limit)
     scores = stage.score(vectors.text.to(stage.device), vectors.motion.to(stage.device)).cpu()
-    seen = _seen(data.store, splits_seen, vectors.sentences)
+    seen = torch.tensor([sentence in known for sentence in vectors.sentences])
     lineage = read_checkpoint(checkpoint)["lineage"]
     report: dict[str, Any] = {
         "stage": lineage["stage"],
@@ -90,12 +91,14 @@ def evaluate(
         print(f"written: {json}")
 
 
-def _seen(store: Store, split: str, sentences: list[str]) -> Tensor:
-    """Return which sentences stand in the split, under any of its motions.  (S,) bool."""
+def _known(store: Store, split: str | None) -> set[str]:
+    """Return the sentences of the split; ValueError where the store has none of that name."""
+    if split is None:
+        return set()
     if split not in store.splits:
-        raise ValueError(f"{store.path}: no split {split!r} for splits_seen; it has {', '.join(store.splits)}")
-    known = {store.annotations.text[row] for row in store.annotations.rows(split).tolist()}
-    return torch.tensor([sentence in known for sentence in sentences])
+        have = ", ".join(store.splits)
+        raise ValueError(f"{store.path}: no split {split!r} for --splits_seen; it has {have} (null: none is seen)")
+    return {store.annotations.text[row] for row in store.annotations.rows(split).tolist()}
 
 
 def _ranked(scores: Tensor, vectors: Vectors, seed: int) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""The command line: spelling, help, and commands that bring no heavy import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from motionlang_pl.cli import LIGHTNING, TOOLS, _spelled, main
+
+
+def test_a_list_may_be_given_as_several_words() -> None:
+    words = ["humanml3d", "--raw", "R", "--features", "joints", "humanml3d", "--out", "S"]
+    assert _spelled(words) == ["humanml3d", "--raw", "R", "--features=[joints,humanml3d]", "--out", "S"]
+    assert _spelled(["--features", "[joints,humanml3d]"]) == ["--features=[joints,humanml3d]"]
+
+
+def test_a_switch_needs_no_value_and_hyphens_are_underscores() -> None:
+    assert _spelled(["--allow-skips", "--out", "S"]) == ["--allow_skips=true", "--out", "S"]
+    assert _spelled(["--allow_skips", "false"]) == ["--allow_skips", "false"]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    text = capsys.readouterr().out
+    assert all(command in text.split() or f"{command}," in text or f"{command})" in text for command in TOOLS)
+    assert all(command in text for command in LIGHTNING)
+
+
+def test_help_imports_neither_torch_nor_lightning() -> None:
+    code = "import sys; from motionlang_pl.cli import main; main(['--help']); assert not {'torch', 'lightning'} & {*sys.modules}"  # noqa: E501
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_command_has_a_help(tool: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([tool, "--help"])
+    assert exit_.value.code == 0 and "usage: motionlang" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_refused_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", "--checkpont", "x"])
+    line = capsys.readouterr().err
+    assert exit_.value.code == 2 and line.startswith("motionlang: error: ") and line.strip().count("\n") == 0

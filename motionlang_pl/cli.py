@@ -87,7 +87,7 @@ def _tool(args: list[str]) -> None:
 
 
 def _spelled(args: list[str]) -> list[str]:
-    """Spells `--allow-skips` and `--features joints humanml3d` as the parser reads them: with a value, and as a list."""
+    """Spells `--allow-skips` and `--features joints humanml3d` as the parser reads them."""
     spelled: list[str] = []
     while args:
         word, args = args[0], args[1:]

@@ -92,7 +92,7 @@ $(RUNS)/codebook/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/lexcmlp/b
 # ---- the demo --------------------------------------------------------------------------------------------------------
 
 $(DEMO)/data/humanml3d/meta.json: | $(INSTALLED)
-	motionlang prepare synthetic --out $(DEMO)/data
+	motionlang prepare synthetic --out $(DEMO)/data --seed $(SEED)
 
 demo: $(INSTALLED) $(DEMO)/data/humanml3d/meta.json  ## the whole chain on embedded synthetic data, with tables and pictures
 	$(MAKE) --no-print-directory pipeline STORE=$(DEMO)/data/humanml3d RUNS=$(DEMO)/runs SIZE=tiny

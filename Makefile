@@ -12,7 +12,8 @@ TEXT ?=
 FIT ?=
 DEMO ?= demo
 
-INSTALLED := $(VENV)/.installed
+# in a checkout the targets install into $(VENV) first; beside an installed wheel (`motionlang init`) there is nothing to do
+INSTALLED := $(if $(wildcard pyproject.toml),$(VENV)/.installed)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export TOKENIZERS_PARALLELISM := false
 
@@ -26,7 +27,7 @@ help:  ## list the targets
 	@echo "  variables: STORE=$(STORE) RUNS=$(RUNS) SIZE=$(SIZE) TEXT=$(TEXT) SEED=$(SEED)"
 
 install: $(INSTALLED)  ## install into $(VENV)
-$(INSTALLED): pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

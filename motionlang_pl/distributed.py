@@ -6,14 +6,12 @@ mean that is written as `global_mean`, both give N processes the loss and gradie
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributed import _functional_collectives as collectives
-
-# torch 2.13 renames all_gather_tensor_autograd and warns at the old name
-_all_gather = getattr(collectives, "all_gather_single_autograd", None) or collectives.all_gather_tensor_autograd
 
 
 def gather(x: Tensor) -> Tensor:
@@ -27,9 +25,7 @@ def gather(x: Tensor) -> Tensor:
     if not _several():
         return x
     sizes = _sizes(x)
-    world = dist.group.WORLD
-    assert world is not None
-    everyone: Tensor = _all_gather(_padded(x, max(sizes)), 0, world)
+    everyone: Tensor = _AllGather.apply(_padded(x, max(sizes)))  # type: ignore[no-untyped-call]
     return _real_rows(everyone, sizes)
 
 
@@ -38,10 +34,7 @@ def gather_plain(x: Tensor) -> Tensor:
     if not _several():
         return x.detach()
     sizes = _sizes(x)
-    padded = _padded(x.detach(), max(sizes))
-    everyone = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(everyone, padded)
-    return _real_rows(torch.cat(everyone), sizes)
+    return _real_rows(_all_gather(_padded(x.detach(), max(sizes))), sizes)
 
 
 def global_mean(total: Tensor, count: Tensor) -> Tensor:
@@ -57,15 +50,33 @@ def global_mean(total: Tensor, count: Tensor) -> Tensor:
     return total * (ranks / count.clamp(min=1))
 
 
+class _AllGather(torch.autograd.Function):
+    """All ranks' rows of equal number; torch's own such functions are deprecated or private and renamed in 2.13."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.rows = len(x)
+        return _all_gather(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total[dist.get_rank() * ctx.rows :][: ctx.rows]
+
+
+def _all_gather(x: Tensor) -> Tensor:
+    everyone = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+    dist.all_gather(everyone, x)
+    return torch.cat(everyone)
+
+
 def _several() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _sizes(x: Tensor) -> list[int]:
-    mine = torch.tensor([len(x)], device=x.device)
-    sizes = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(sizes, mine)
-    return [int(size) for size in sizes]
+    return [int(size) for size in _all_gather(torch.tensor([len(x)], device=x.device))]
 
 
 def _padded(x: Tensor, rows: int) -> Tensor:

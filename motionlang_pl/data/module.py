@@ -104,6 +104,11 @@ class MotionLanguageData(LightningDataModule):
         kind = "" if reads == "text" else f" of {self.features} at {self.store.fps:g} fps"
         return f"{counts} samples ({NEEDS[reads]}{kind}) from {self.store.path}, global batch {self.batch_size}"
 
+    def example(self, size: int = 64) -> Batch:
+        """The training split's first samples as evaluation reads them, the same for every process."""
+        samples = self.samples(self._reads(), self.train_split)
+        return collate([samples[(sample, 0)] for sample in range(min(size, len(samples)))])
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, cropped, remainder left out; goes on within the epoch where a run resumes."""
         samples = self._some(self.train_split, training=True)

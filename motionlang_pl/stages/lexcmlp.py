@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion
@@ -34,6 +35,7 @@ class LexCMLP(RetrievalStage):
         temperature: Where the learnable temperature starts.
         flops_text: Weight of the sparsity term on text (SPLADE: 3e-4), reached over the first third of the steps.
         flops_motion: Weight of the sparsity term on motion (SPLADE's documents: 1e-4).
+        start_terms: Active terms per sample at the start of a fresh fit, at most an eighth of the vocabulary.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -46,6 +48,7 @@ class LexCMLP(RetrievalStage):
         temperature: float = 0.07,
         flops_text: float = 3e-4,
         flops_motion: float = 1e-4,
+        start_terms: int = 256,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +58,7 @@ class LexCMLP(RetrievalStage):
         self.start_temperature = temperature
         self.flops_text = flops_text
         self.flops_motion = flops_motion
+        self.start_terms = start_terms
 
     def assemble(self, corpus: Corpus) -> None:
         """Both encoders with their lexical heads on one vocabulary."""
@@ -67,6 +71,30 @@ class LexCMLP(RetrievalStage):
         self.motion_lexical_head = LexicalHead.like(self.text_lexical_head)
         self.temperature = Temperature(self.start_temperature)
 
+    def setup(self, stage: str) -> None:
+        """Builds the modules; on a fresh fit settles the heads' offsets, see `settle_offsets`."""
+        fresh = not self._assembled and self.trainer.ckpt_path is None
+        super().setup(stage)
+        if fresh:
+            self.settle_offsets(self.trainer.datamodule.example())  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def settle_offsets(self, batch: Batch) -> None:
+        """Shifts both heads' biases so that about `start_terms` terms of a sample are active.
+
+        The softmax of the bottleneck does not see a common offset of the logits, so LexMLM and LexMMM leave it
+        anywhere; the ReLU of a lexical vector does. Left alone, most terms would be active, whatever they mean.
+        """
+        assert batch.motion is not None and batch.captions is not None
+        self.eval()
+        count = max(1, min(self.start_terms, self.tokenizer.vocabulary // 8))
+        for head, maxima in (
+            (self.text_lexical_head, self._text_maxima(batch.captions)),
+            (self.motion_lexical_head, self._motion_maxima(batch.motion)),
+        ):
+            head.bias.sub_(maxima.topk(count, dim=1).values[:, -1].median())
+        self.train()
+
     @property
     def terms(self) -> list[str]:
         """The vocabulary."""
@@ -74,15 +102,19 @@ class LexCMLP(RetrievalStage):
 
     def lexical_motion(self, motion: Motion) -> Tensor:
         """Term weights (B, V) of motions."""
-        projected = self.motion_projection(self.encode_motion(motion))
-        words = self.word_embeddings.weight
-        return lexical_vector(self.motion_lexical_head.maxima(projected.tokens, projected.mask, words))
+        return lexical_vector(self._motion_maxima(motion))
 
     def lexical_text(self, captions: list[str]) -> Tensor:
         """Term weights (B, V) of captions."""
+        return lexical_vector(self._text_maxima(captions))
+
+    def _motion_maxima(self, motion: Motion) -> Tensor:
+        projected = self.motion_projection(self.encode_motion(motion))
+        return self.motion_lexical_head.maxima(projected.tokens, projected.mask, self.word_embeddings.weight)
+
+    def _text_maxima(self, captions: list[str]) -> Tensor:
         encoding = self.encode_text(self.tokenize(captions))
-        words = self.word_embeddings.weight
-        return lexical_vector(self.text_lexical_head.maxima(encoding.tokens, encoding.mask, words))
+        return self.text_lexical_head.maxima(encoding.tokens, encoding.mask, self.word_embeddings.weight)
 
     motion_vectors = lexical_motion
     text_vectors = lexical_text

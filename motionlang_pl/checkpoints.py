@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from motionlang_pl.stages.base import Stage
 
@@ -63,7 +64,8 @@ class StageCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the best checkpoint by the stage's own measure."""
         assert isinstance(pl_module, Stage)
-        if trainer.sanity_checking or not trainer.training or pl_module.monitor not in trainer.callback_metrics:
+        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if not fitting or pl_module.monitor not in trainer.callback_metrics:
             return
         score = float(trainer.callback_metrics[pl_module.monitor])
         sign = 1 if pl_module.mode == "max" else -1

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CHAIN, fit_arguments
+from conftest import CHAIN, column, fit_arguments
 
 import motionlang_pl
 from motionlang_pl.cli import main
@@ -60,6 +60,18 @@ def test_the_lineage_names_every_ancestor(chain: Path) -> None:
 @pytest.mark.parametrize("stage", CHAIN)
 def test_a_run_leaves_best_last_config_and_metrics(chain: Path, stage: str) -> None:
     assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv"} <= {file.name for file in (chain / stage).iterdir()}
+
+
+def test_the_best_checkpoint_is_that_of_the_lowest_validation_loss(synthetic: Path, tmp_path: Path) -> None:
+    """With a rate far too high after the first epoch the loss rises, so the best is not the last."""
+    high = ("--model.init_args.optimization.lr=0.3", "--model.init_args.optimization.warmup=0.9")
+    more = ("--trainer.max_epochs=6", "--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=0")
+    main(fit_arguments("mmp", synthetic, tmp_path, *high, *more))
+    losses = column(tmp_path / "mmp", "val/loss")
+    steps = torch.load(tmp_path / "mmp/last.ckpt", weights_only=True)["global_step"] // len(losses)
+    best = torch.load(tmp_path / "mmp/best.ckpt", weights_only=True)["global_step"]
+    assert min(losses) < losses[-1]
+    assert best == (losses.index(min(losses)) + 1) * steps
 
 
 @pytest.mark.parametrize("stage", CHAIN)

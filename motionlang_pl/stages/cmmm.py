@@ -18,7 +18,7 @@ from motionlang_pl.losses.masked import masked_mse
 from motionlang_pl.models.heads import Projection
 from motionlang_pl.models.masking import view_hidden
 from motionlang_pl.models.motion_adapter import MotionAdapter
-from motionlang_pl.models.motion_encoder import MotionEncoder
+from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import Stage
@@ -82,7 +82,7 @@ class CMMM(Stage):
         hidden = torch.cat([view_hidden(batch.key, view, mask, parts, joints, self.ratio) for view in (1, 2)])
         views = Motion(features.repeat(2, 1, 1), mask.repeat(2, 1))
         encoding = self.encode_motion(views, hidden)
-        decoded = self.motion_decoder(encoding.tokens, views.mask)
+        decoded = encode_windows(self.motion_decoder, encoding.tokens, views.mask)
         predicted = self.motion_adapter.reconstruct(decoded.tokens)
         columns = self.motion_adapter.hidden_columns(hidden) & views.mask[..., None]
         reconstruction = masked_mse(predicted, self.motion_adapter.standardise(views.features), columns)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -232,11 +230,6 @@ def _row(first: str, second: str, n: str, *values: str) -> str:
 def _write(report: dict[str, Any], path: Path) -> None:
     """Write at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(dumps(report, indent=2, ensure_ascii=False) + "\n")
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -8,8 +8,8 @@ from pathlib import Path
 from conftest import column
 
 
-def overfit(fit: Callable[..., Path], stage: str, store: Path, runs: Path, steps: int = 60, lr: float = 0.003) -> Path:
-    """The folder of a run without hand-over that saw one batch `steps` times."""
+def overfit(fit: Callable[..., Path], stage: str, store: Path, runs: Path, *more: str, steps: int = 60) -> Path:
+    """The folder of a run that saw one batch `steps` times; without hand-over unless `more` names one."""
     return fit(
         stage,
         store,
@@ -20,8 +20,9 @@ def overfit(fit: Callable[..., Path], stage: str, store: Path, runs: Path, steps
         "--trainer.limit_val_batches=0",
         "--trainer.log_every_n_steps=1",
         "--data.train_split=val",
-        f"--model.init_args.optimization.lr={lr}",
+        "--model.init_args.optimization.lr=0.003",
         "--model.init_args.optimization.lr_of={}",
+        *more,
     )
 
 

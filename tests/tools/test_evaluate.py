@@ -90,7 +90,7 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(chain: Path, synthetic: Pa
         evaluate(lexcmlp, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no split 'dev'; it has train"):
         evaluate(lexcmlp, synthetic, split="dev")
-    with pytest.raises(ValueError, match="no split 'dev' for splits_seen"):
+    with pytest.raises(ValueError, match="no split 'dev' for --splits_seen"):
         evaluate(lexcmlp, synthetic, splits_seen="dev", limit=2)
     with pytest.raises(ValueError, match="has the skeleton mmm21, the checkpoint was trained on smpl22"):
         evaluate(lexcmlp, changed(synthetic, tmp_path / "skeleton", skeleton="mmm21"))

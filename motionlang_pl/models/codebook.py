@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from entmax import sparsemax
 from torch import Tensor, nn
 
@@ -61,7 +62,8 @@ class Codebook(nn.Module):
         uniform where a row has no token.
         """
         with torch.autocast(queries.device.type, enabled=False):
-            logits = queries.float() @ self.codewords.float().T / (math.sqrt(self.codewords.shape[1]) * temperature)
+            cosines = F.normalize(queries.float(), dim=-1) @ F.normalize(self.codewords.float(), dim=-1).T
+            logits = cosines * (math.sqrt(self.codewords.shape[1]) / temperature)
             best = logits.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
             weights: Tensor = sparsemax(best.masked_fill(~mask.any(dim=1)[:, None], 0.0), dim=-1)
         return weights

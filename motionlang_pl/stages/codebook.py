@@ -52,7 +52,7 @@ class Codebook(RetrievalStage):
         codewords: int = 1024,
         code_width: int = 256,
         sparsity_start: float = 5.0,
-        sparsity_end: float = 1.0,
+        sparsity_end: float = 3.0,
         temperature: float = 0.07,
         consistency: float = 0.5,
         hard_negatives: float = 0.1,

@@ -15,6 +15,7 @@ class OneLineErrors(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line and exits."""
         line = re.sub(r"\s*\n\s*", " ", message.strip())
-        command = " ".join(self.prog.split()[:2]).replace("motionlang_pl.cli", "motionlang")
+        words = [word for word in self.prog.split()[1:2] if word[0] not in "[-"]
+        command = " ".join(["motionlang", *words])
         sys.stderr.write(f"motionlang: error: {line}; `{command} --help` lists the options\n")
         sys.exit(2)

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from motionlang_pl.data.annotations import Annotations, TextColumn
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Clips(NamedTuple):
     """The clip table.
 
     ids: n names.  first: (n,) int64, number of the clip's first row.  rows: (n,) int64.  mirrored: (n,) bool, the
-    left-right twin of another clip.  source: n file names, relative to the raw folder.
+    left-right twin of another clip.  source: n file names, relative to the raw folder.  origin: n recordings that the
+    clips were cut from (see `origins`), empty where unknown.  source_fps: (n,) float64, frame rates of the files, 0
+    where not stated.
     """
 
     ids: TextColumn
@@ -31,6 +33,8 @@ class Clips(NamedTuple):
     rows: NDArray[np.int64]
     mirrored: NDArray[np.bool_]
     source: TextColumn
+    origin: TextColumn
+    source_fps: NDArray[np.float64]
 
 
 class Store:
@@ -82,8 +86,8 @@ class Store:
     def clips(self) -> Clips:
         """The clip table."""
         rows = np.load(self.path / "clips.npy", mmap_mode="r", allow_pickle=False)
-        ids, source = TextColumn(self.path, "clip_ids"), TextColumn(self.path, "clip_sources")
-        return Clips(ids, rows["first"], rows["rows"], rows["mirrored"], source)
+        ids, source, origin = (TextColumn(self.path, f"clip_{name}") for name in ("ids", "sources", "origins"))
+        return Clips(ids, rows["first"], rows["rows"], rows["mirrored"], source, origin, rows["source_fps"])
 
     @cached_property
     def annotations(self) -> Annotations:

@@ -22,7 +22,7 @@ from motionlang_pl.data.annotations import Annotations, Span, TextColumn
 from motionlang_pl.data.store import SCHEMA
 from motionlang_pl.data.wordpiece import train_wordpiece
 
-CLIP = np.dtype([("first", "<i8"), ("rows", "<i8"), ("mirrored", "?")])
+CLIP = np.dtype([("first", "<i8"), ("rows", "<i8"), ("mirrored", "?"), ("source_fps", "<f8")])
 UNITS = {"length": "metre", "angle": "radian", "time": "second", "up": "y"}
 STD_FLOOR = 1e-3  # a column that is constant in training must not explode where it does move
 
@@ -46,7 +46,8 @@ class Entry(NamedTuple):
 
     name: its id, unique in the store.  stamp: size and time of its files, says whether a journal's entry still holds.
     digest: SHA-256 of its files.  frames: (T, C) per kind, or None for sentences alone and for what was skipped.
-    source: its file.  mirrored: whether it is the left-right twin of another clip.
+    source: its file.  mirrored: whether it is the left-right twin of another clip.  origin: the recording that it was
+    cut from (see `origins`), empty where that is unknown.  source_fps: frame rate of the file, 0 where unknown.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Entry(NamedTuple):
     frames: dict[str, NDArray[np.float32]] | None = None
     source: str = ""
     mirrored: bool = False
+    origin: str = ""
+    source_fps: float = 0.0
 
 
 class StoreWriter:
@@ -130,6 +133,8 @@ class StoreWriter:
             "skips": list(entry.skips),
             "source": entry.source,
             "mirrored": entry.mirrored,
+            "origin": entry.origin,
+            "source_fps": entry.source_fps,
             "first": self._rows,
             "rows": 0,
         }
@@ -175,10 +180,13 @@ class StoreWriter:
         rows = np.array([entry["rows"] for entry in clips], dtype=np.int64)
         first = np.cumsum(rows) - rows
         table = np.zeros(len(clips), dtype=CLIP)
-        table["first"], table["rows"], table["mirrored"] = first, rows, [entry["mirrored"] for entry in clips]
+        table["first"], table["rows"] = first, rows
+        for column in ("mirrored", "source_fps"):
+            table[column] = [entry[column] for entry in clips]
         np.save(self.folder / "clips.npy", table, allow_pickle=False)
         TextColumn.write(self.folder, "clip_ids", (entry["name"] for entry in clips))
         TextColumn.write(self.folder, "clip_sources", (entry["source"] for entry in clips))
+        TextColumn.write(self.folder, "clip_origins", (entry["origin"] for entry in clips))
         number = {entry["name"]: place for place, entry in enumerate(clips)}
         spans = [(number.get(entry["name"], -1), Span(*span)) for entry in entries for span in entry["spans"]]
         names = tuple(sorted(splits, key=lambda name: (name != "train", name != "val", name != "test", name)))

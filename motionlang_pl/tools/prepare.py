@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import torch
-from tqdm import tqdm
-
+from motionlang_pl.data.build import build
 from motionlang_pl.data.sources import amass as amass_source
 from motionlang_pl.data.sources import humanml3d as humanml3d_source
 from motionlang_pl.data.sources import text as text_source
-from motionlang_pl.data.sources.raw import BadInput, Item, Source, digest, stamp
 from motionlang_pl.data.sources.synthetic import write_amass, write_humanml3d
-from motionlang_pl.data.store import Store
-from motionlang_pl.data.writer import Entry, Skip, StoreWriter, sha256
-
-SHOWN = 20  # skipped files that are printed; the store's meta.json lists all
 
 
 def humanml3d(
@@ -98,95 +84,3 @@ def synthetic(out: Path, clips: int = 600, seed: int = 0) -> None:
             raise FileExistsError(f"{folder}: holds {done.read_text().strip()}; choose another --out or remove {out}")
     humanml3d(out / "humanml3d_raw", out / "humanml3d", features=["joints", "humanml3d"])
     amass(out / "amass_raw", out / "amass")
-
-
-def build(source: Source, out: Path, workers: int = 1, allow_skips: bool = False) -> None:
-    """Builds a store from a source; leaves a store alone that was made of the same inputs.
-
-    Raises:
-        FileExistsError: something else is at `out`.
-        ValueError: something could not be read and `allow_skips` is false.
-    """
-    if not source.items:
-        raise ValueError(f"{source.raw}: nothing to read; its split lists are empty")
-    if out.exists():
-        _compare(source, out, workers)
-        return
-    with StoreWriter(out, source.fps, source.skeleton, source.kinds, source.name, source.options) as writer:
-        finished = writer.finished
-        todo = [item for item in source.items if finished.get(item.name) != stamp(item)]
-        if len(todo) < len(source.items):
-            print(f"{out}: going on, {len(source.items) - len(todo)} of {len(source.items)} are done", file=sys.stderr)
-        for entry in tqdm(
-            _map(partial(_read, source.read, source.raw), todo, workers), out.name, len(todo), unit="file", disable=None
-        ):
-            writer.add(entry)
-        digests = writer.digests
-        inputs = _inputs(source, [digests[item.name] for item in source.items])
-        order = [item.name for item in source.items]
-        _report([*source.skips, *writer.skips(order)])
-        meta = writer.finish(order, source.splits, inputs, source.skips, allow_skips)
-    print(
-        f"{out}: {meta['clips']} clips, {meta['frames']} frames, "
-        + ", ".join(f"{name} {n['clips']} clips and {n['captions']} sentences" for name, n in meta["splits"].items())
-        + f"; {len(meta['skipped'])} skipped; fingerprint {meta['fingerprint'][:12]}"
-    )
-
-
-def _read(read: Callable[[Any], Entry], raw: Path, item: Item) -> Entry:
-    try:
-        return read(item)
-    except BadInput as problem:
-        skip = Skip(_relative(problem.file, raw), problem.reason)
-        return Entry(item.name, stamp(item), digest(item), (), (skip,))
-
-
-def _map(function: Any, items: Sequence[Item], workers: int) -> Iterator[Any]:
-    """Applies a function to items, in order; one thread each, so that any number of processes gives the same bytes."""
-    if workers > 1 and len(items) > 1:
-        with ProcessPoolExecutor(workers, get_context("forkserver"), torch.set_num_threads, (1,)) as pool:
-            yield from pool.map(function, items, chunksize=8)
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield from map(function, items)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _inputs(source: Source, digests: Sequence[str]) -> dict[str, Any]:
-    """What the store says of its inputs: how many items, and one SHA-256 over names and contents."""
-    total = hashlib.sha256()
-    for file in source.lists:
-        total.update(f"{file.name} {sha256(file)}\n".encode())
-    for item, content in zip(source.items, digests, strict=True):
-        total.update(f"{item.name} {content}\n".encode())
-    return {"items": len(source.items), "sha256": total.hexdigest()}
-
-
-def _compare(source: Source, out: Path, workers: int) -> None:
-    try:
-        meta = Store.open(out).meta
-    except (ValueError, FileNotFoundError) as error:
-        raise FileExistsError(f"{out}: already there, and not a store; choose another --out or remove it") from error
-    if (meta["source"], meta["options"]) == (source.name, source.options) and meta["inputs"] == _inputs(
-        source, list(_map(digest, source.items, workers))
-    ):
-        print(f"{out}: already made from the same inputs (fingerprint {meta['fingerprint'][:12]}); nothing to do")
-        return
-    raise FileExistsError(
-        f"{out}: a store made from other inputs or with other options; stores are never changed: "
-        "choose another --out, or remove it first"
-    )
-
-
-def _report(skips: Sequence[Skip]) -> None:
-    for skip in skips[:SHOWN]:
-        print(f"skipped {skip.file}: {skip.reason}", file=sys.stderr)
-    if len(skips) > SHOWN:
-        print(f"... and {len(skips) - SHOWN} more", file=sys.stderr)
-
-
-def _relative(file: Path, raw: Path) -> str:
-    return str(file.relative_to(raw)) if file.is_relative_to(raw) else file.name

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
+from motionlang_pl.data.origins import dataset_name, origin
 from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, stamp
 from motionlang_pl.data.writer import Entry, Kind
 from motionlang_pl.motion.features import columns
@@ -30,16 +31,6 @@ WINDOW = 5.0  # seconds; MoLang (Kim 2023): motions of at most 150 frames at 30 
 STRIDE = 15  # frames; ours: about as many windows of AMASS as the 364 thousand samples that MoLang reports
 SPLITS = ("train", "val", "test")
 NOT_MOTION = ("shape.npz", "stagei.npz")  # a subject's body, beside its motions
-RENAMED = {  # sub-datasets that were renamed between AMASS releases: both names are one data set
-    "BioMotionLab_NTroje": "BMLrub",
-    "DFaust_67": "DFaust",
-    "MPI_HDM05": "HDM05",
-    "MPI_Limits": "PosePrior",
-    "MPI_mosh": "MoSh",
-    "SSM_synced": "SSM",
-    "TCD_handMocap": "TCDHands",
-    "Transitions_mocap": "Transitions",
-}
 
 
 @dataclass(frozen=True)
@@ -95,11 +86,6 @@ def source(raw: Path, fps: float, datasets: Sequence[str] | None) -> Source:
     )
 
 
-def dataset_name(folder: str) -> str:
-    """The present name of a sub-dataset."""
-    return RENAMED.get(folder, folder)
-
-
 def split_of(dataset: str, subject: str) -> str:
     """train, val or test (80, 10 and 10 percent of subjects), by a hash: the same on every machine."""
     place = int.from_bytes(hashlib.sha256(f"{dataset}/{subject}".encode()).digest()[:8], "big") / 2**64
@@ -126,6 +112,8 @@ def read_motion(item: AMASSItem) -> Entry:
         spans=[Span(a / item.fps, b / item.fps, "", "", (), item.split) for a, b in windows(len(root), item.fps)],
         frames=frames,
         source=item.file.relative_to(item.raw).as_posix(),
+        origin=origin(item.file.relative_to(item.raw).as_posix()),
+        source_fps=rate,
     )
 
 

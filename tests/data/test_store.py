@@ -112,7 +112,7 @@ def test_opening_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     store = build(tmp_path / "store", [entry("a", A)])
     (store.path / "meta.json").write_text(json.dumps({**store.meta, "schema": 99}))
     with pytest.raises(
-        ValueError, match=r"schema version 99, this motionlang reads 1; build it again with `motionlang"
+        ValueError, match=r"schema version 99, this motionlang reads 2; build it again with `motionlang"
     ):
         Store.open(store.path)
 

@@ -57,7 +57,7 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(f"motionlang: error: unknown command {args[0]!r}; commands: {', '.join((*LIGHTNING, *TOOLS))}")
     try:
         _fit(args) if args[0] in LIGHTNING else _tool(args)
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         if os.environ.get("MOTIONLANG_DEBUG") or not _ours(error):
             raise
         sys.exit(f"motionlang: error: {error}")

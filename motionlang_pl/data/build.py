@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -18,6 +20,7 @@ from motionlang_pl.data.sources.raw import BadInput, Item, Source, digest, stamp
 from motionlang_pl.data.store import Store
 from motionlang_pl.data.writer import Entry, Skip, StoreWriter, sha256
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHOWN = 20  # skipped files that are printed; the store's meta.json lists all
 
 
@@ -26,13 +29,37 @@ def build(source: Source, out: Path, workers: int = 1, allow_skips: bool = False
 
     Raises:
         FileExistsError: something else is at `out`.
-        ValueError: something could not be read and `allow_skips` is false.
+        OSError: the disk is full; what was read stays for the next run.
+        ValueError: two items have the same name, or something could not be read and `allow_skips` is false.
     """
     if not source.items:
         raise ValueError(f"{source.raw}: nothing to read; its split lists are empty")
+    twice = [name for name, count in Counter(item.name for item in source.items).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{source.raw}: {len(twice)} ids stand for several files, first {twice[0]!r}; rename one of each"
+        )
     if out.exists():
         _compare(source, out, workers)
         return
+    try:
+        meta = _write(source, out, workers, allow_skips)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(
+            f"{out}: {error.strerror}; nothing was published. Make room and run the same command again: "
+            "it goes on from where it stopped"
+        ) from error
+    print(
+        f"{out}: {meta['clips']} clips, {meta['frames']} frames, "
+        + ", ".join(f"{name} {n['clips']} clips and {n['captions']} sentences" for name, n in meta["splits"].items())
+        + f"; {len(meta['skipped'])} skipped; fingerprint {meta['fingerprint'][:12]}"
+    )
+
+
+def _write(source: Source, out: Path, workers: int, allow_skips: bool) -> dict[str, Any]:
+    """Reads what the journal does not hold yet and publishes the store; returns its meta data."""
     with StoreWriter(out, source.fps, source.skeleton, source.kinds, source.name, source.options) as writer:
         finished = writer.finished
         todo = [item for item in source.items if finished.get(item.name) != stamp(item)]
@@ -46,12 +73,7 @@ def build(source: Source, out: Path, workers: int = 1, allow_skips: bool = False
         inputs = _inputs(source, [digests[item.name] for item in source.items])
         order = [item.name for item in source.items]
         _report([*source.skips, *writer.skips(order)])
-        meta = writer.finish(order, source.splits, inputs, source.skips, allow_skips)
-    print(
-        f"{out}: {meta['clips']} clips, {meta['frames']} frames, "
-        + ", ".join(f"{name} {n['clips']} clips and {n['captions']} sentences" for name, n in meta["splits"].items())
-        + f"; {len(meta['skipped'])} skipped; fingerprint {meta['fingerprint'][:12]}"
-    )
+        return writer.finish(order, source.splits, inputs, source.skips, allow_skips)
 
 
 def _read(read: Callable[[Any], Entry], raw: Path, item: Item) -> Entry:
@@ -60,6 +82,9 @@ def _read(read: Callable[[Any], Entry], raw: Path, item: Item) -> Entry:
     except BadInput as problem:
         skip = Skip(_relative(problem.file, raw), problem.reason)
         return Entry(item.name, stamp(item), digest(item), (), (skip,))
+    except OSError as error:
+        skip = Skip(_relative(Path(error.filename or item.files[0]), raw), f"cannot be read ({error.strerror})")
+        return Entry(item.name, stamp(item), "unreadable", (), (skip,))
 
 
 def _map(function: Any, items: Sequence[Item], workers: int) -> Iterator[Any]:

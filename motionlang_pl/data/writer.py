@@ -141,10 +141,10 @@ class StoreWriter:
         if entry.frames is not None:
             for kind, file in self._files.items():
                 rows = np.ascontiguousarray(entry.frames[kind], dtype="<f4")
-                file.write(rows.tobytes())
+                _write(file, rows.tobytes())
                 line["rows"] = len(rows)
             self._rows += line["rows"]
-        self._journal.write(json.dumps(line).encode() + b"\n")
+        _write(self._journal, json.dumps(line).encode() + b"\n")
         self._entries[entry.name] = line
 
     def finish(
@@ -307,6 +307,13 @@ def sha256(file: Path) -> str:
     """SHA-256 of a file, in hex."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    """Writes all of it to an unbuffered file; OSError where the disk is full (one write may then take a part)."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _npy_header(rows: int, columns: int) -> bytes:

@@ -177,6 +177,7 @@ BROKEN = {
     "texts/000002.txt: line 1: the span from 9 to 10 s": lambda raw: (raw / "texts/000002.txt").write_text(
         "a#a/X#9#10\n"
     ),
+    "train.txt:2: '000001' stands in line 1 already": lambda raw: (raw / "train.txt").write_text("000001\n000001\n"),
     "train.txt:2: '../secret' is no clip id": lambda raw: (raw / "train.txt").write_text("000001\n../secret\n"),
 }
 

@@ -7,7 +7,6 @@ stands where `trans` says: that differs from the pelvis by a constant of the sub
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import dataset_name, origin
-from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, stamp
+from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, reading, stamp
 from motionlang_pl.data.writer import Entry, Kind
 from motionlang_pl.motion.features import columns
 from motionlang_pl.motion.kinematics import forward_kinematics
@@ -125,26 +124,19 @@ def windows(frames: int, fps: float) -> list[tuple[int, int]]:
 
 def _load(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Axis-angles (T, 66) of root and body, root positions (T, 3), frames per second."""
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            names = set(arrays.files)
-            rate_name = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in names), None)
-            missing = [name for name in ("trans",) if name not in names]
-            if "poses" not in names and not {"root_orient", "pose_body"} <= names:
-                missing.append("poses")
-            if rate_name is None:
-                missing.append("mocap_framerate")
-            if missing or rate_name is None:
-                raise BadInput(file, f"has no {', '.join(missing)}: not a motion of SMPL-H or SMPL-X")
-            parts = ("poses",) if "poses" in names else ("root_orient", "pose_body")
-            poses = np.concatenate([arrays[name] for name in parts], axis=-1)
-            trans, rate = arrays["trans"], float(arrays[rate_name])
-    except BadInput:
-        raise
-    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        pickled = "allow_pickle" in str(error)
-        reason = "holds pickled objects, which are never loaded" if pickled else f"damaged ({error})"
-        raise BadInput(file, reason) from error
+    with reading(file), np.load(file, allow_pickle=False) as arrays:
+        names = set(arrays.files)
+        rate_name = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in names), None)
+        missing = [name for name in ("trans",) if name not in names]
+        if "poses" not in names and not {"root_orient", "pose_body"} <= names:
+            missing.append("poses")
+        if rate_name is None:
+            missing.append("mocap_framerate")
+        if missing or rate_name is None:
+            raise BadInput(file, f"has no {', '.join(missing)}: not a motion of SMPL-H or SMPL-X")
+        parts = ("poses",) if "poses" in names else ("root_orient", "pose_body")
+        poses = np.concatenate([arrays[name] for name in parts], axis=-1)
+        trans, rate = arrays["trans"], float(arrays[rate_name])
     if not np.isfinite(rate) or rate <= 0:
         raise BadInput(file, f"has a frame rate of {rate:g}")
     if poses.ndim != 2 or poses.shape[1] < 66:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,21 @@ class Source:
     read: Callable[[Any], Entry]
 
 
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turns whatever numpy raises over a file into BadInput; a damaged one can raise nearly anything."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        pickled = "allow_pickle" in str(error)
+        reason = "holds pickled objects, which are never loaded" if pickled else f"damaged ({error})"
+        raise BadInput(file, " ".join(reason.split())) from error
+
+
 def load_array(file: Path, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
     """A finite float32 array of a .npy file; None in `shape` stands for any length of at least one."""
     if not file.is_file():
@@ -64,12 +80,8 @@ def load_array(file: Path, shape: tuple[int | None, ...]) -> NDArray[np.float32]
     with file.open("rb") as opened:
         if opened.read(6) != b"\x93NUMPY":
             raise BadInput(file, "not a NumPy array file (a pickle or something else; pickles are never loaded)")
-    try:
+    with reading(file):
         array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        pickled = "allow_pickle" in str(error)
-        reason = "holds pickled objects, which are never loaded" if pickled else f"damaged ({error})"
-        raise BadInput(file, reason) from error
     return checked(file, array, shape)
 
 
@@ -113,14 +125,19 @@ def read_split_lists(lists: Sequence[Path]) -> tuple[dict[str, list[str]], list[
     splits: dict[str, list[str]] = {}
     skips = []
     for file in lists:
+        seen: dict[str, int] = {}
         for number, line in enumerate(read_lines(file), start=1):
             if not line:
                 continue
             if "/" in line or "\\" in line or "\0" in line or line.startswith("."):
                 reason = f"{line!r} is no clip id: ids are file names without folders"
-                skips.append(Skip(f"{file.name}:{number}", reason))
-            elif file.stem not in splits.setdefault(line, []):
-                splits[line].append(file.stem)
+            elif line in seen:
+                reason = f"{line!r} stands in line {seen[line]} already"
+            else:
+                seen[line] = number
+                splits.setdefault(line, []).append(file.stem)
+                continue
+            skips.append(Skip(f"{file.name}:{number}", reason))
     return dict(sorted(splits.items())), skips
 
 

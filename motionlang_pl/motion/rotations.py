@@ -39,6 +39,15 @@ def axis_angle_from_matrix(matrix: Tensor) -> Tensor:
     return axis_angle
 
 
+def matrix_from_euler(axes: str, degrees: Tensor) -> Tensor:
+    """Return the rotations (..., 3, 3) of angles (..., N) in degrees about the N axes of e.g. "ZXY".
+
+    As in BVH: each turn is about an axis that the turns before it have moved; the last one acts first on a vector.
+    """
+    matrix: Tensor = roma.euler_to_rotmat(axes.upper(), degrees, degrees=True)
+    return matrix
+
+
 def rotation_between(start: Tensor, end: Tensor) -> Tensor:
     """Return the smallest rotations (..., 3, 3) that turn the directions `start` into `end`, both (..., 3).
 

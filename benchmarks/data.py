@@ -45,7 +45,7 @@ def random_store(folder: Path, clips: int) -> tuple[Store, Path]:
     separate = folder / "separate"
     separate.mkdir()
     random = np.random.default_rng(0)
-    with StoreWriter(folder / "store", 20.0, "smpl22", {"humanml3d": Kind(263, 0)}, "benchmark", {}) as writer:
+    with StoreWriter(folder / "store", 20.0, "smpl22", {"humanml3d": Kind(263, 0)}, "benchmark", {}, {}) as writer:
         names = [f"{number:06d}" for number in range(clips)]
         for name, rows in zip(names, lengths(clips) + WINDOW, strict=True):  # long enough for a window
             frames = random.standard_normal((rows, 263), dtype=np.float32)

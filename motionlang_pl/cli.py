@@ -14,8 +14,9 @@ HELP = """\
 motionlang: staged pretraining of motion-language models
 
   motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage (also: validate, test, predict)
-  motionlang prepare {humanml3d,amass,text,synthetic} ...            raw data to a store
-  motionlang check STORE                                             what is in a store, and what is wrong with it
+  motionlang prepare {humanml3d,kitml,amass,humanact12,...} ...      raw data to a store (`prepare --help` lists all)
+  motionlang check FOLDER                                            a store: what is in it, what is wrong with it;
+                                                                     a raw folder: are its columns those we compute
   motionlang evaluate --checkpoint CKPT --store STORE                retrieval tables
   motionlang explain --checkpoint CKPT --store STORE                 the strongest terms of some motions
   motionlang lineage CKPT                                            where a checkpoint comes from
@@ -25,12 +26,20 @@ motionlang: staged pretraining of motion-language models
 """
 
 LISTS = ("--features", "--datasets")  # options that take several values
-SWITCHES = ("--allow_skips",)  # options that need no value
+SWITCHES = ("--allow_skips", "--keep_transitions", "--keep_bones")  # options that need no value
 LIGHTNING = ("fit", "validate", "test", "predict")
 TOOLS: dict[str, str | dict[str, str]] = {
     "prepare": {
         "humanml3d": "motionlang_pl.tools.prepare:humanml3d",
+        "kitml": "motionlang_pl.tools.prepare:kitml",
         "amass": "motionlang_pl.tools.prepare:amass",
+        "babel": "motionlang_pl.tools.prepare:babel",
+        "unified": "motionlang_pl.tools.prepare:unified",
+        "index": "motionlang_pl.tools.prepare:index",
+        "humanact12": "motionlang_pl.tools.prepare:humanact12",
+        "ntu13": "motionlang_pl.tools.prepare:ntu13",
+        "uestc": "motionlang_pl.tools.prepare:uestc",
+        "import": "motionlang_pl.tools.prepare:own",
         "text": "motionlang_pl.tools.prepare:text",
         "synthetic": "motionlang_pl.tools.prepare:synthetic",
     },

@@ -163,7 +163,7 @@ def random_store(folder: Path, skeleton: str, columns: int, words: str) -> Path:
     """A store of the kind `joints` with random frames, whose vocabulary is the given words."""
     frames = np.random.default_rng(0).normal(size=(30, columns)).astype(np.float32)
     splits = [*["train"] * 16, *["val"] * 4]
-    with StoreWriter(folder, 20.0, skeleton, {"joints": Kind(columns, 0)}, "test", {}) as writer:
+    with StoreWriter(folder, 20.0, skeleton, {"joints": Kind(columns, 0)}, "test", {}, {}) as writer:
         for number, split in enumerate(splits):
             spans = [Span(0.0, 1.5, words, "", (), split)]
             writer.add(Entry(f"{number:03}", "", str(number), spans, frames={"joints": frames + number}))

@@ -112,8 +112,8 @@ class Annotations:
         return names[self.split_number]
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """The numbers of a split's annotations, ascending."""
-        return np.flatnonzero(self.split_number == self.splits.index(split))
+        """The numbers of a split's annotations, ascending; `train+motion` joins two."""
+        return np.flatnonzero(np.isin(self.split_number, [self.splits.index(name) for name in split.split("+")]))
 
     @staticmethod
     def write(folder: Path, splits: tuple[str, ...], clips: Sequence[int], spans: Sequence[Span]) -> None:

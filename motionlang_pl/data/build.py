@@ -53,21 +53,25 @@ def build(source: Source, out: Path, workers: int = 1, allow_skips: bool = False
         ) from error
     print(
         f"{out}: {meta['clips']} clips, {meta['frames']} frames, "
-        + ", ".join(f"{name} {n['clips']} clips and {n['captions']} sentences" for name, n in meta["splits"].items())
+        + ", ".join(
+            f"{name} {n['clips']} clips ({n['mirrored']} mirrored) and {n['captions']} sentences"
+            for name, n in meta["splits"].items()
+        )
         + f"; {len(meta['skipped'])} skipped; fingerprint {meta['fingerprint'][:12]}"
     )
 
 
 def _write(source: Source, out: Path, workers: int, allow_skips: bool) -> dict[str, Any]:
     """Reads what the journal does not hold yet and publishes the store; returns its meta data."""
-    with StoreWriter(out, source.fps, source.skeleton, source.kinds, source.name, source.options) as writer:
+    with StoreWriter(
+        out, source.fps, source.skeleton, source.kinds, source.name, source.options, _tables(source)
+    ) as writer:
         finished = writer.finished
         todo = [item for item in source.items if finished.get(item.name) != stamp(item)]
         if len(todo) < len(source.items):
             print(f"{out}: going on, {len(source.items) - len(todo)} of {len(source.items)} are done", file=sys.stderr)
-        for entry in tqdm(
-            _map(partial(_read, source.read, source.raw), todo, workers), out.name, len(todo), unit="file", disable=None
-        ):
+        entries = in_order(partial(_read, source.read, source.raw), todo, workers)
+        for entry in tqdm(entries, out.name, len(todo), unit="file", disable=None):
             writer.add(entry)
         digests = writer.digests
         inputs = _inputs(source, [digests[item.name] for item in source.items])
@@ -87,7 +91,7 @@ def _read(read: Callable[[Any], Entry], raw: Path, item: Item) -> Entry:
         return Entry(item.name, stamp(item), "unreadable", (), (skip,))
 
 
-def _map(function: Any, items: Sequence[Item], workers: int) -> Iterator[Any]:
+def in_order(function: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
     """Applies a function to items, in order; one thread each, so that any number of processes gives the same bytes."""
     if workers > 1 and len(items) > 1:
         with ProcessPoolExecutor(workers, get_context("forkserver"), torch.set_num_threads, (1,)) as pool:
@@ -101,11 +105,13 @@ def _map(function: Any, items: Sequence[Item], workers: int) -> Iterator[Any]:
         torch.set_num_threads(threads)
 
 
+def _tables(source: Source) -> dict[str, str]:
+    return {file.name: sha256(file) for file in source.tables}
+
+
 def _inputs(source: Source, digests: Sequence[str]) -> dict[str, Any]:
     """What the store says of its inputs: how many items, and one SHA-256 over names and contents."""
     total = hashlib.sha256()
-    for file in source.lists:
-        total.update(f"{file.name} {sha256(file)}\n".encode())
     for item, content in zip(source.items, digests, strict=True):
         total.update(f"{item.name} {content}\n".encode())
     return {"items": len(source.items), "sha256": total.hexdigest()}
@@ -116,9 +122,8 @@ def _compare(source: Source, out: Path, workers: int) -> None:
         meta = Store.open(out).meta
     except (ValueError, FileNotFoundError) as error:
         raise FileExistsError(f"{out}: already there, and not a store; choose another --out or remove it") from error
-    if (meta["source"], meta["options"]) == (source.name, source.options) and meta["inputs"] == _inputs(
-        source, list(_map(digest, source.items, workers))
-    ):
+    same = (meta["source"], meta["options"], meta["tables"]) == (source.name, source.options, _tables(source))
+    if same and meta["inputs"] == _inputs(source, list(in_order(digest, source.items, workers))):
         print(f"{out}: already made from the same inputs (fingerprint {meta['fingerprint'][:12]}); nothing to do")
         return
     raise FileExistsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -10,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from motionlang_pl.data.augmentation import OFF, Augmentation
 from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.data.keys import draw, key, text_key
+from motionlang_pl.data.loaders import Every, Lines, Loader
+from motionlang_pl.data.overlap import without
 from motionlang_pl.data.sampler import EMPTY, Item
 from motionlang_pl.data.store import Store
 
@@ -31,12 +35,20 @@ class Reading(NamedTuple):
 
     kind: the feature kind.  seed: of all randomness.  max_frames: longest stretch of a training motion.
     training: whether motions are cropped and captions drawn at random; else motions are whole, with the first caption.
+    mirrored: whether mirrored clips are read.  loader: what a sample of motion with a sentence is.
+    held_out: origins of recordings whose clips are not read.  augmentation: how samples are varied.  deviation: (C,) of
+    the columns, which its noise is measured in.
     """
 
     kind: str
     seed: int
     max_frames: int
     training: bool
+    mirrored: bool = True
+    loader: Loader = Every()
+    held_out: frozenset[str] = frozenset()
+    augmentation: Augmentation = OFF
+    deviation: NDArray[np.float32] | None = None
 
 
 class Samples(Protocol):
@@ -47,6 +59,10 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, item: Item) -> Sample: ...
+
+    def at(self, sample: int, sample_key: int) -> Sample:
+        """The sample of that number, with all that is drawn of it drawn from the key."""
+        ...
 
 
 class _Spans:
@@ -66,14 +82,34 @@ class _Spans:
     def read(self, sample: int, sample_key: int) -> NDArray[np.float32]:
         if sample == EMPTY:
             return np.zeros((0, self.store.frames(self.reading.kind).shape[1]), dtype=np.float32)
-        start, stop = int(self.start[sample]), int(self.stop[sample])
-        if self.reading.training and stop - start > self.reading.max_frames:
-            start += draw(sample_key, "crop", stop - start - self.reading.max_frames + 1)
-            stop = start + self.reading.max_frames
-        return self.store.read(self.reading.kind, int(self.clip[sample]), start, stop)
+        return self.stretch(int(self.clip[sample]), int(self.start[sample]), int(self.stop[sample]), sample_key)
+
+    def stretch(self, clip: int, start: int, stop: int, sample_key: int) -> NDArray[np.float32]:
+        kind, longest, augmentation = self.reading.kind, self.reading.max_frames, self.reading.augmentation
+        needed = math.ceil((longest - 1) * augmentation.rate(sample_key)) + 1  # rows that give `longest` at that rate
+        if self.reading.training and stop - start > needed:
+            start += draw(sample_key, "crop", stop - start - needed + 1)
+            stop = start + needed
+        rows = self.store.read(kind, clip, start, stop)
+        rows = augmentation.motion(rows, sample_key, kind, self.store.skeleton, self.reading.deviation)
+        return rows[:longest] if self.reading.training else rows
 
 
-class MotionSamples(Dataset[Sample]):
+class _Keyed(Dataset[Sample]):
+    """Samples that are read by their number and their key."""
+
+    _seed: int
+
+    def __getitem__(self, item: Item) -> Sample:
+        sample, epoch = item
+        return self.at(sample, key(self._seed, epoch, sample))
+
+    def at(self, sample: int, sample_key: int) -> Sample:
+        """See `Samples`."""
+        raise NotImplementedError
+
+
+class MotionSamples(_Keyed):
     """Motions of a split: every clip once, or its windows where annotations without a sentence mark windows.
 
     Spans of sentences within a clip are not samples of their own: the clip is read anyway. `clip`, `start` and
@@ -82,7 +118,7 @@ class MotionSamples(Dataset[Sample]):
 
     def __init__(self, store: Store, split: str, reading: Reading) -> None:
         table = store.annotations
-        rows = table.rows(split)
+        rows = _rows(store, split, reading)
         rows = rows[table.clip[rows] >= 0]
         windows = rows[table.text.empty[rows]]
         whole = np.setdiff1d(table.clip[rows], table.clip[windows])
@@ -94,6 +130,7 @@ class MotionSamples(Dataset[Sample]):
             np.concatenate([table.end[windows], np.full(len(whole), np.inf)]),
         )
         spans = np.unique(np.stack([clip, start, stop], axis=1)[stop > start], axis=0)
+        self._seed = reading.seed
         self._spans = _Spans(store, reading, spans[:, 0], spans[:, 1], spans[:, 2])
         self.clip, self.start, self.stop = self._spans.clip, self._spans.start, self._spans.stop
         self.lengths = self._spans.lengths
@@ -101,65 +138,113 @@ class MotionSamples(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.clip)
 
-    def __getitem__(self, item: Item) -> Sample:
-        sample, epoch = item
-        sample_key = key(self._spans.reading.seed, epoch, sample)
+    def at(self, sample: int, sample_key: int) -> Sample:
+        """See `_Keyed`."""
         return Sample(sample, sample_key, sample, self._spans.read(sample, sample_key), None)
 
 
-class TextSamples(Dataset[Sample]):
+class TextSamples(_Keyed):
     """Distinct sentences of a split, with or without motion, in the store's order."""
 
     def __init__(self, store: Store, split: str, reading: Reading) -> None:
         table = store.annotations
-        rows = table.rows(split)
+        rows = _rows(store, split, reading)
         texts = (table.text[row] for row in rows[~table.text.empty[rows]].tolist())
         self.captions = list(dict.fromkeys(texts))
         self.lengths = np.array([len(caption.split()) for caption in self.captions], dtype=np.int64)
-        self._seed = reading.seed
+        self._seed, self._augmentation = reading.seed, reading.augmentation
 
     def __len__(self) -> int:
         return len(self.captions)
 
-    def __getitem__(self, item: Item) -> Sample:
-        sample, epoch = item
-        caption = "" if sample == EMPTY else self.captions[sample]
-        return Sample(sample, key(self._seed, epoch, sample), text_key(caption), None, caption)
+    def at(self, sample: int, sample_key: int) -> Sample:
+        """See `_Keyed`."""
+        caption = "" if sample == EMPTY else self._augmentation.words(self.captions[sample], sample_key)
+        return Sample(sample, sample_key, text_key(caption), None, caption)
 
 
-class PairSamples(Dataset[Sample]):
-    """Captioned stretches of clips of a split: one sample per distinct stretch, with all its captions.
+class PairSamples(_Keyed):
+    """Stretches of clips of a split with their sentences, as the reading's loader makes samples of them.
 
-    `clip`, `start` and `stop` (n,) say which rows each sample is, `captions` (n lists) what is said of it.
+    `clip`, `start` and `stop` (n,) say which rows each sample is, `captions` (n lists) what is said of it. Where a
+    loader puts several stretches of a clip into one sample, these are the first's.
     """
 
     def __init__(self, store: Store, split: str, reading: Reading) -> None:
-        table = store.annotations
-        rows = table.rows(split)
-        rows = rows[(table.clip[rows] >= 0) & ~table.text.empty[rows]]
-        start, stop = store.span_rows(reading.kind, table.clip[rows], table.start[rows], table.end[rows])
-        captions: dict[tuple[int, int, int], list[str]] = {}
-        for clip, a, b, row in zip(
-            table.clip[rows].tolist(), start.tolist(), stop.tolist(), rows.tolist(), strict=True
-        ):
-            if b > a:
-                captions.setdefault((clip, a, b), []).append(table.text[row])
-        spans = np.array(list(captions), dtype=np.int64).reshape(-1, 3)
-        self._spans = _Spans(store, reading, spans[:, 0], spans[:, 1], spans[:, 2])
+        self._seed = reading.seed
+        rows, lines = _lines(store, split, reading)
+        samples = reading.loader.samples(lines, split)
+        order = np.array([line for sample in samples for line in sample], dtype=np.int64)
+        self._first = np.cumsum([0, *(len(sample) for sample in samples)])
+        self._rows, self._start, self._stop = rows[order], lines.start[order], lines.stop[order]
+        first = self._first[:-1]
+        self._spans = _Spans(store, reading, lines.clip[order][first], self._start[first], self._stop[first])
         self.clip, self.start, self.stop = self._spans.clip, self._spans.start, self._spans.stop
-        self.captions = [list(dict.fromkeys(texts)) for texts in captions.values()]
-        self.lengths = self._spans.lengths
+        self.captions = [[lines.text[line] for line in sample] for sample in samples]
+        self.lengths = np.minimum(self._spans.lengths, reading.loader.longest)
 
     def __len__(self) -> int:
         return len(self.clip)
 
-    def __getitem__(self, item: Item) -> Sample:
-        sample, epoch = item
-        sample_key = key(self._spans.reading.seed, epoch, sample)
-        captions = [""] if sample == EMPTY else self.captions[sample]
-        choice = draw(sample_key, "caption", len(captions)) if self._spans.reading.training else 0
-        features = self._spans.read(sample, sample_key)
-        return Sample(sample, sample_key, text_key(captions[0]), features, captions[choice])
+    def at(self, sample: int, sample_key: int) -> Sample:
+        """See `_Keyed`."""
+        reading = self._spans.reading
+        if sample == EMPTY:
+            return Sample(sample, sample_key, text_key(""), self._spans.read(sample, sample_key), "")
+        captions = self.captions[sample]
+        choice = reading.loader.choose(len(captions), sample_key, reading.training)
+        line = self._first[sample] + choice
+        start, stop = int(self._start[line]), int(self._stop[line])
+        start, stop = reading.loader.crop(start, stop, sample_key, reading.training)
+        features = self._spans.stretch(int(self.clip[sample]), start, stop, sample_key)[: reading.loader.longest]
+        named, said = (
+            reading.augmentation.words(captions[place], sample_key)
+            for place in (0 if reading.training else choice, choice)
+        )
+        return Sample(sample, sample_key, text_key(named), features, said)
+
+    def sample_id(self, sample: int) -> str:
+        """The clip's id; where the sample is a part of the clip, CLIP_FROM_TO with the annotation's seconds."""
+        store, row = self._spans.store, int(self._rows[self._first[sample]])
+        name = store.clips.ids[int(self.clip[sample])]
+        start, end = float(store.annotations.start[row]), float(store.annotations.end[row])
+        whole = _whole(store, np.array([row]))[0]
+        return name if whole else f"{name}_{start:g}_{end:g}"
+
+
+def _rows(store: Store, split: str, reading: Reading) -> NDArray[np.int64]:
+    """The numbers of a split's annotations that are read."""
+    rows = without(store, store.annotations.rows(split), reading.held_out)
+    if reading.mirrored or not len(store.clips.mirrored):
+        return rows
+    clip = store.annotations.clip[rows]
+    return rows[(clip < 0) | ~store.clips.mirrored[clip]]
+
+
+def _lines(store: Store, split: str, reading: Reading) -> tuple[NDArray[np.int64], Lines]:
+    """The annotations of a split that a loader chooses from, and their numbers."""
+    table = store.annotations
+    rows = _rows(store, split, reading)
+    rows = rows[(table.clip[rows] >= 0) & ~table.text.empty[rows]]
+    clip, whole = table.clip[rows], _whole(store, rows)
+    last = store.valid_rows(reading.kind)[clip]
+    start, stop = (
+        np.clip(reading.loader.row(seconds[rows], store.fps), 0, last) for seconds in (table.start, table.end)
+    )
+    start, stop = np.where(whole, 0, start), np.where(whole, last, stop)
+    some = stop > start
+    text = [table.text[row] for row in rows[some].tolist()]
+    seconds = table.end[rows] - table.start[rows]
+    lines = Lines(clip[some], start[some], stop[some], seconds[some], whole[some], last[some], text, store.skeleton)
+    return rows[some], lines
+
+
+def _whole(store: Store, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether annotations are about whole clips."""
+    table = store.annotations
+    seconds = store.clips.rows[table.clip[rows]] / store.fps
+    whole: NDArray[np.bool_] = (table.start[rows] <= 0) & (table.end[rows] >= seconds - 1e-6)
+    return whole
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

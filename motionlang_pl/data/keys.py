@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
+
 _MASK = (1 << 64) - 1
 
 
@@ -26,6 +28,16 @@ def key(*numbers: int) -> int:
 def draw(sample_key: int, stream: str, below: int) -> int:
     """A number in [0, below), from a sample's key; another stream gives another number."""
     return (key(sample_key, text_key(stream)) & _MASK) % below
+
+
+def share(sample_key: int, stream: str) -> float:
+    """A number in [0, 1), from a sample's key."""
+    return draw(sample_key, stream, 1 << 53) / (1 << 53)
+
+
+def generator(sample_key: int, stream: str) -> np.random.Generator:
+    """NumPy's generator of many numbers, from a sample's key."""
+    return np.random.Generator(np.random.PCG64(key(sample_key, text_key(stream)) & _MASK))
 
 
 def text_key(text: str) -> int:

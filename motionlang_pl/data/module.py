@@ -1,8 +1,8 @@
-"""The data module: loaders of a store for whatever a stage reads."""
+"""The data module: loaders of a store, or several, for whatever a stage reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -10,8 +10,12 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from motionlang_pl.data.augmentation import OFF, Augmentation
 from motionlang_pl.data.batch import Batch, MotionSpec, TextSpec
 from motionlang_pl.data.dataset import MotionSamples, PairSamples, Reading, Samples, TextSamples, collate
+from motionlang_pl.data.loaders import Every, Loader
+from motionlang_pl.data.mixture import Mixture, Part, fingerprint, own_splits, require_alike
+from motionlang_pl.data.overlap import held_out, overlap
 from motionlang_pl.data.sampler import BucketBatchSampler, EvaluationBatchSampler
 from motionlang_pl.data.store import Store
 
@@ -25,23 +29,32 @@ NEEDS: dict[Reads, str] = {"motion": "motion", "text": "sentences", "pairs": "mo
 
 
 class MotionLanguageData(LightningDataModule):
-    """Batches of a store's motions, sentences or pairs, as the stage at hand reads them.
+    """Batches of motions, sentences or pairs, as the stage at hand reads them.
+
+    Of several stores the first leads: it gives statistics, tokenizer and frame rate, and is validated and tested on.
+    Training reads all; a store without motion adds to the stages that read sentences alone.
 
     Args:
-        store: Folder of a prepared store.
+        store: Folder of a prepared store, or a list of them: [A, B].
         features: Feature kind of the motions.
         batch_size: Samples of a global batch, over all processes.
         max_frames: Longer training motions are cropped at random; evaluation reads them whole.
         num_workers: Loader processes.
         seed: Of the order of samples, crops and the choice of captions.
-        train_split: Name of the split to train on.
+        train_split: Name of the split to train on; train+motion joins two.
         val_split: Name of the split to validate on; null trains without validation.
         test_split: Name of the split to test on and to predict.
+        mirrored: Whether mirrored clips (HumanML3D's M ids) are read; the store's statistics know them all the same.
+        weights: How often each store of a list is drawn from: with [3, 1] three samples of the first to one of the
+            second, in an epoch of as many samples as both have. null: every sample once.
+        exclude_overlap_with: Folders of stores; no training sample is of a recording that their val or test holds.
+        augmentation: Left-right twins, speed and noise of training samples.
+        loader: What a sample of a motion with a sentence is: Every (null), or a paper's rules: Guo, TMR, MoPatch.
     """
 
     def __init__(
         self,
-        store: str,
+        store: list[str] | str,
         features: str = "humanml3d",
         batch_size: int = 64,
         max_frames: int = 256,
@@ -50,9 +63,21 @@ class MotionLanguageData(LightningDataModule):
         train_split: str = "train",
         val_split: str | None = "val",
         test_split: str = "test",
+        mirrored: bool = True,
+        weights: list[float] | None = None,
+        exclude_overlap_with: list[str] | str | None = None,
+        augmentation: Augmentation = OFF,
+        loader: Loader | None = None,
     ) -> None:
         super().__init__()
-        self.store_path = store
+        self.paths = _listed(store)
+        self.weights = weights
+        if not self.paths or (weights is not None and (len(weights) != len(self.paths) or min(weights) <= 0)):
+            raise ValueError(
+                f"--data.weights {weights}: give each of the {len(self.paths)} stores of --data.store a positive number"
+            )
+        self.excluded_paths = _listed(exclude_overlap_with)
+        self.augmentation = augmentation
         self.features = features
         self.batch_size = batch_size
         self.max_frames = max_frames
@@ -61,12 +86,35 @@ class MotionLanguageData(LightningDataModule):
         self.train_split = train_split
         self.val_split = val_split
         self.test_split = test_split
+        self.mirrored = mirrored
+        self.loader = loader or Every()
         self._goes_on = (0, 0)
 
     @cached_property
+    def stores(self) -> list[Store]:
+        """The stores, opened when they are first asked for."""
+        return [Store.open(path) for path in self.paths]
+
+    @property
     def store(self) -> Store:
-        """The store, opened when it is first asked for."""
-        return Store.open(self.store_path)
+        """The store that leads."""
+        return self.stores[0]
+
+    @cached_property
+    def excluded(self) -> list[Store]:
+        """The stores whose val and test are kept out of training."""
+        return [Store.open(path) for path in self.excluded_paths]
+
+    @property
+    def fingerprint(self) -> str:
+        """What is trained on: the stores in their order, weights, and what is kept out."""
+        return fingerprint(self.stores, self.weights, self.excluded)
+
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """The origins of the recordings that are kept out of training."""
+        names = ["val", "test", *(self.val_split or "val").split("+"), *self.test_split.split("+")]
+        return held_out(self.excluded, list(dict.fromkeys(names)))
 
     def motion_spec(self) -> MotionSpec:
         """What a motion adapter is built from."""
@@ -80,40 +128,62 @@ class MotionLanguageData(LightningDataModule):
         return TextSpec(self.store.tokenizer, "")
 
     def samples(self, reads: Reads, split: str, training: bool = False) -> Samples:
-        """The samples of a split; ValueError lists the splits where there is none of that name."""
-        if split not in self.store.splits:
-            have = ", ".join(
-                f"{name} ({n['clips']} clips, {n['captions']} sentences)"
-                for name, n in self.store.meta["splits"].items()
-            )
-            raise ValueError(
-                f"{self.store.path}: no split {split!r}; it has {have or 'none'}. Choose one with --data.train_split, "
-                "--data.val_split (null: no validation) or --data.test_split"
-            )
+        """The samples of a split, of the first store for evaluation; ValueError lists the splits there are."""
+        if training:
+            return self.mixture(reads, split)
+        own_splits([self.store], split)
         if reads != "text":
             self.store.require(self.features)
-        reading = Reading(self.features, self.seed, self.max_frames, training)
-        return DATASETS[reads](self.store, split, reading)
+        return DATASETS[reads](self.store, split, self._reading(training=False))
+
+    def mixture(self, reads: Reads, split: str, training: bool = True) -> Mixture:
+        """The samples of all stores that are trained on; without `training`, as evaluation reads them.
+
+        Raises:
+            ValueError: no store has the split, or stores differ in feature kind, skeleton or frame rate.
+        """
+        weights: Sequence[float | None] = self.weights or [None] * len(self.stores)
+        pairs = zip(self.stores, weights, strict=True)
+        chosen = [(store, weight) for store, weight in pairs if reads == "text" or store.kinds or store is self.store]
+        stores = [store for store, _ in chosen]
+        if reads != "text":
+            require_alike(self.store, stores[1:], self.features)
+        reading = self._reading(training)._replace(held_out=self.held_out)
+        if training:
+            deviation = self.store.statistics(self.features)[1] if reads != "text" and self.augmentation.noise else None
+            reading = reading._replace(augmentation=self.augmentation, deviation=deviation)
+        parts = [
+            Part(store, DATASETS[reads](store, own, reading), weight)
+            for (store, weight), own in zip(chosen, own_splits(stores, split), strict=True)
+        ]
+        return Mixture(parts, self.seed)
 
     def describe(self) -> str:
         """One line on what is trained on."""
         reads = self._reads()
-        counts = f"{len(self.samples(reads, self.train_split, training=True))} {self.train_split}"
+        mixture = self.mixture(reads, self.train_split)
+        counts = f"{len(mixture)} {self.train_split}"
         if self.val_split is not None:
             counts += f" and {len(self.samples(reads, self.val_split))} {self.val_split}"
         kind = "" if reads == "text" else f" of {self.features} at {self.store.fps:g} fps"
-        return f"{counts} samples ({NEEDS[reads]}{kind}) from {self.store.path}, global batch {self.batch_size}"
+        line = f"{counts} samples ({NEEDS[reads]}{kind}) from {mixture.describe()}, global batch {self.batch_size}"
+        if self.augmentation != OFF:
+            line += f"; {self.augmentation}"
+        if self.excluded:
+            stores = [part.store for part in mixture.parts]
+            line += f"; {overlap(stores, own_splits(stores, self.train_split), self.held_out)}"
+        return line
 
     def example(self, size: int = 64) -> Batch:
         """The training split's first samples as evaluation reads them, the same for every process."""
-        samples = self.samples(self._reads(), self.train_split)
+        samples = self.mixture(self._reads(), self.train_split, training=False)
         return collate([samples[(sample, 0)] for sample in range(min(size, len(samples)))])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, cropped, remainder left out; goes on within the epoch where a run resumes."""
-        samples = self._some(self.train_split, training=True)
-        rank, world = self._place()
-        sampler = BucketBatchSampler(samples.lengths, self.batch_size, self.seed, rank, world)
+        samples = self.mixture(self._reads(), self.train_split)
+        self._check_some(samples, self.train_split, training=True)
+        sampler = BucketBatchSampler(samples.lengths, self.batch_size, self.seed, *self._place(), samples.shares)
         epoch, batches = self._goes_on
         sampler.set_epoch(epoch)
         sampler.start = batches
@@ -134,15 +204,17 @@ class MotionLanguageData(LightningDataModule):
         return self._evaluation_loader(self.test_split)
 
     def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
-        samples = self._some(split, training=False)
+        samples = self.samples(self._reads(), split)
+        self._check_some(samples, split, training=False)
         return self._loader(samples, EvaluationBatchSampler(samples.lengths, self.batch_size, *self._place()))
 
-    def _some(self, split: str, training: bool) -> Samples:
-        reads = self._reads()
-        samples = self.samples(reads, split, training)
+    def _check_some(self, samples: Samples, split: str, training: bool) -> None:
         if not len(samples):
-            raise ValueError(f"{self.store.path}: split {split!r} has no {NEEDS[reads]}, which this stage reads")
-        return samples
+            where = ", ".join(self.paths if training else self.paths[:1])
+            raise ValueError(f"{where}: split {split!r} has no {NEEDS[self._reads()]}, which this stage reads")
+
+    def _reading(self, training: bool) -> Reading:
+        return Reading(self.features, self.seed, self.max_frames, training, self.mirrored, self.loader)
 
     def _loader(self, samples: Samples, sampler: BucketBatchSampler | EvaluationBatchSampler) -> DataLoader[Batch]:
         return DataLoader(
@@ -178,3 +250,7 @@ class MotionLanguageData(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Keeps where to go on: Lightning asks for the loader before it restores its own counters."""
         self._goes_on = (state_dict["epoch"], state_dict["batches"])
+
+
+def _listed(paths: list[str] | str | None) -> list[str]:
+    return [paths] if isinstance(paths, str) else list(paths or [])

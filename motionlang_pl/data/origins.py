@@ -5,7 +5,10 @@ Sets that people combine (HumanML3D, KIT-ML, BABEL) annotate the same recordings
 
 from __future__ import annotations
 
-RENAMED = {  # sub-datasets that were renamed between AMASS releases: both names are one data set
+# Sub-datasets of AMASS that were renamed: the folders that the SMPL-H archives unpack to (MPI_HDM05), those archives'
+# first names, which BABEL writes before the folder (MPIHDM05), and `BML` of AMASS's own first split lists.
+RENAMED = {
+    "BML": "BMLrub",
     "BioMotionLab_NTroje": "BMLrub",
     "DFaust_67": "DFaust",
     "DFaust67": "DFaust",
@@ -22,6 +25,7 @@ RENAMED = {  # sub-datasets that were renamed between AMASS releases: both names
     "TCDhandMocap": "TCDHands",
     "Transitions_mocap": "Transitions",
     "Transitionsmocap": "Transitions",
+    "Synthetic_C": "SyntheticC",  # the synthetic data set has a renamed folder too
 }
 _ENDINGS = ("_poses", "_stageii", "_stagei")
 _NOT_NAMES = ("", ".", "..", "pose_data", "amass_data")
@@ -30,6 +34,14 @@ _NOT_NAMES = ("", ".", "..", "pose_data", "amass_data")
 def dataset_name(folder: str) -> str:
     """The present name of a sub-dataset of AMASS."""
     return RENAMED.get(folder, folder)
+
+
+def other_names(dataset: str) -> list[str]:
+    """The other names of a sub-dataset of AMASS, present name first."""
+    present = dataset_name(dataset)
+    return [
+        name for name in (present, *sorted(old for old, new in RENAMED.items() if new == present)) if name != dataset
+    ]
 
 
 def origin(path: str) -> str:

@@ -5,8 +5,8 @@ They yield (sample, epoch) pairs, so that datasets keep no state and randomness 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,13 @@ from torch.utils.data import Sampler
 MEGA_BATCH = 50  # batches within which samples are sorted by length
 EMPTY = -1  # number of the sample without frames and words
 Item = tuple[int, int]
+
+
+class Share(NamedTuple):
+    """How many of a group's samples an epoch draws; more than it has go round again."""
+
+    samples: int
+    draws: int
 
 
 class BucketBatchSampler(Sampler[list[Item]]):
@@ -30,6 +37,8 @@ class BucketBatchSampler(Sampler[list[Item]]):
         seed: Of the order.
         rank: This process's number.
         world: Number of processes.
+        shares: Of groups of samples, in their order, where an epoch is not every sample once. A sample that is drawn
+            again in its epoch, for the k-th time, is numbered k * n higher, so that its key is another.
 
     Attributes:
         epoch: Set by `set_epoch`.
@@ -39,16 +48,26 @@ class BucketBatchSampler(Sampler[list[Item]]):
         ValueError: `batch_size` is no multiple of `world`, or there are fewer samples than processes.
     """
 
-    def __init__(self, lengths: NDArray[np.integer], batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        _check(len(lengths), batch_size, world)
+    def __init__(
+        self,
+        lengths: NDArray[np.integer],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        shares: Sequence[Share] | None = None,
+    ) -> None:
+        self.shares = [Share(len(lengths), len(lengths))] if shares is None else list(shares)
+        self.draws = sum(share.draws for share in self.shares)
+        _check(self.draws, batch_size, world)
         self.lengths = np.asarray(lengths)
-        self.batch_size = min(batch_size, len(lengths) // world * world)
+        self.batch_size = min(batch_size, self.draws // world * world)
         self.seed, self.rank, self.world = seed, rank, world
         self.epoch = 0
         self.start = 0
 
     def __len__(self) -> int:
-        return len(self.lengths) // self.batch_size
+        return self.draws // self.batch_size
 
     @property
     def sampler(self) -> Self:
@@ -63,11 +82,24 @@ class BucketBatchSampler(Sampler[list[Item]]):
     def batches(self, epoch: int) -> NDArray[np.int64]:
         """All global batches (n, batch_size) of an epoch, as numbers of samples."""
         random = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-        order = random.permutation(len(self.lengths))[: len(self) * self.batch_size]
+        order = self._order(random)[: len(self) * self.batch_size]
         mega = MEGA_BATCH * self.batch_size
         blocks = [order[first : first + mega] for first in range(0, len(order), mega)]
-        order = np.concatenate([block[np.argsort(self.lengths[block], kind="stable")] for block in blocks])
+        lengths = [self.lengths[block % len(self.lengths)] for block in blocks]
+        order = np.concatenate(
+            [block[np.argsort(of, kind="stable")] for block, of in zip(blocks, lengths, strict=True)]
+        )
         return random.permutation(order.reshape(-1, self.batch_size))
+
+    def _order(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """The samples that an epoch draws, shuffled."""
+        drawn, first = [], 0
+        for samples, draws in self.shares:
+            rounds = range(-(-draws // samples) if draws else 0)
+            again = [random.permutation(samples) + first + number * len(self.lengths) for number in rounds]
+            drawn += [np.concatenate(again)[:draws]] if again else []
+            first += samples
+        return drawn[0] if len(drawn) == 1 else random.permutation(np.concatenate(drawn))
 
     def __iter__(self) -> Iterator[list[Item]]:
         epoch = self.epoch

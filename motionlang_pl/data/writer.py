@@ -72,10 +72,19 @@ class StoreWriter:
         kinds: Feature kinds, by name.
         source: Name of the reader.
         options: What the reader was asked for, as plain data.
+        tables: SHA-256 by name of the files that say what to read and as what (split lists, indexes). A journal that
+            was begun with others starts afresh.
     """
 
     def __init__(
-        self, out: Path, fps: float, skeleton: str, kinds: dict[str, Kind], source: str, options: dict[str, Any]
+        self,
+        out: Path,
+        fps: float,
+        skeleton: str,
+        kinds: dict[str, Kind],
+        source: str,
+        options: dict[str, Any],
+        tables: dict[str, str],
     ) -> None:
         self.out = out
         self.kinds = kinds
@@ -87,6 +96,7 @@ class StoreWriter:
             "kinds": {name: kind._asdict() for name, kind in kinds.items()},
             "source": source,
             "options": options,
+            "tables": tables,
         }
         self.folder = out.parent / f".{out.name}.partial"
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
@@ -201,7 +211,7 @@ class StoreWriter:
             "inputs": inputs,
             "clips": len(clips),
             "frames": int(rows.sum()),
-            "splits": {name: _counts(name, spans) for name in names},
+            "splits": {name: _counts(name, spans, table["mirrored"]) for name in names},
             "skipped": [skip._asdict() for skip in skipped],
         }
         return self._publish(meta, folder)
@@ -322,10 +332,12 @@ def _npy_header(rows: int, columns: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
 
-def _counts(split: str, spans: list[tuple[int, Span]]) -> dict[str, int]:
+def _counts(split: str, spans: list[tuple[int, Span]], mirrored: NDArray[np.bool_]) -> dict[str, int]:
     inside = [(clip, span) for clip, span in spans if span.split == split]
+    clips = {clip for clip, _ in inside if clip >= 0}
     return {
-        "clips": len({clip for clip, _ in inside if clip >= 0}),
+        "clips": len(clips),
+        "mirrored": sum(bool(mirrored[clip]) for clip in clips),
         "annotations": len(inside),
         "captions": len({span.text for _, span in inside if span.text}),
     }

@@ -13,11 +13,18 @@ def resample_positions(x: Tensor, fps_in: float, fps_out: float) -> Tensor:
 
     The last new frame lies at or before the last old one.  A whole ratio (120 to 20) picks every sixth frame exactly.
     """
-    frames = len(x)
-    last = int((frames - 1) * fps_out / fps_in + 1e-6)
-    places = torch.arange(last + 1, dtype=torch.float64, device=x.device) * (fps_in / fps_out)
-    before = (places + 1e-6).long().clamp(max=frames - 1)
-    after = (before + 1).clamp(max=frames - 1)
+    last = int((len(x) - 1) * fps_out / fps_in + 1e-6)
+    return positions_at(x, torch.arange(last + 1, dtype=torch.float64, device=x.device) * (fps_in / fps_out))
+
+
+def positions_at(x: Tensor, places: Tensor) -> Tensor:
+    """Return values (n, ...) at places (n,) float64 between the frames of values (T, ...), linearly.
+
+    Place 2.5 lies between frames 2 and 3.  Whole places give those frames exactly; what lies beyond an end is the end.
+    """
+    last = len(x) - 1
+    before = (places + 1e-6).long().clamp(max=last)
+    after = (before + 1).clamp(max=last)
     share = (places - before).clamp(0, 1).to(x.dtype).view(-1, *[1] * (x.dim() - 1))
     return torch.lerp(x[before], x[after], share)
 

@@ -174,14 +174,15 @@ class Stage(LightningModule):
         self.cost = {key: checkpoint["lineage"][key] for key in self.cost}
 
     def _refuse_other_data(self, fingerprint: str) -> None:
-        """A run resumes only on the data that it started on; the same store may stand elsewhere."""
+        """A run resumes only on the data that it started on; the same stores may stand elsewhere."""
         if self._trainer is None or not self._trainer.training:
             return
-        store = self._trainer.datamodule.store  # type: ignore[attr-defined]
-        if store.fingerprint != fingerprint:
+        data = self._trainer.datamodule  # type: ignore[attr-defined]
+        if data.fingerprint != fingerprint:
             raise ValueError(
-                f"--ckpt_path was trained on the store {fingerprint[:12]}, {store.path} is {store.fingerprint[:12]}: "
-                "resume on the same store, or start afresh with init_from"
+                f"--ckpt_path was trained on the store {fingerprint[:12]}, {', '.join(data.paths)} is "
+                f"{data.fingerprint[:12]}: resume on the same store (or stores in their order, with the same weights "
+                "and exclude_overlap_with), or start afresh with init_from"
             )
 
     def lineage(self) -> dict[str, Any]:
@@ -193,7 +194,7 @@ class Stage(LightningModule):
             "step": int(self.global_step),
             "seed": int(data.seed),
             "config_sha256": hashlib.sha256(json.dumps(hparams, sort_keys=True, default=str).encode()).hexdigest(),
-            "data_sha256": data.store.fingerprint,
+            "data_sha256": data.fingerprint,
             "packages": {name: version(name) for name in PACKAGES},
             **self._spent(),
             "parents": self.parents,

@@ -1,4 +1,4 @@
-"""`motionlang check`: what is in a store, and what is wrong with it."""
+"""`motionlang check`: what is in a store, and what is wrong with it; for a raw folder see `verify`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,27 @@ from numpy.typing import NDArray
 
 from motionlang_pl.data.store import Store
 from motionlang_pl.data.writer import STD_FLOOR, fingerprint, sha256
+from motionlang_pl.tools.verify import VECS, verify
 
 BLOCK = 65536  # rows that are looked at together
 SHOWN = 5  # examples per anomaly
 
 
-def check(store: Path) -> None:
-    """Prints what a store holds and every anomaly; the exit status is 1 where one of them is an error.
+def check(folder: Path, limit: int | None = None, workers: int = 1) -> None:
+    """Prints what a store holds and every anomaly, or whether a raw folder's new_joint_vecs are those of its joints.
+
+    The exit status is 1 where something is wrong: in a store an error, in a raw folder of HumanML3D or KIT-ML a block
+    of columns that differs by more than its tolerance from what we compute.
 
     Args:
-        store: Folder of the store.
+        folder: A store, or a raw folder with new_joints and new_joint_vecs.
+        limit: Of a raw folder look at this many clips, evenly spread; else at all.
+        workers: Processes that compute, for a raw folder.
     """
-    opened = Store.open(store)
+    if (folder / VECS).is_dir():
+        verify(folder, limit, workers)
+        return
+    opened = Store.open(folder)
     for line in (*_overview(opened), *_splits(opened), *_kinds(opened)):
         print(line)
     for skip in opened.meta["skipped"]:
@@ -58,7 +67,8 @@ def _splits(store: Store) -> Iterator[str]:
     for name, counts in store.meta["splits"].items():
         rows = table.rows(name)
         said = rows[~table.text.empty[rows] & (table.clip[rows] >= 0)]
-        line = f"split {name}: {counts['clips']} clips, {counts['annotations']} annotations"
+        mirrored = int(store.clips.mirrored[np.unique(table.clip[rows[table.clip[rows] >= 0]])].sum())
+        line = f"split {name}: {counts['clips']} clips ({mirrored} mirrored), {counts['annotations']} annotations"
         line += f", {counts['captions']} distinct sentences"
         if len(said):
             per_clip = np.unique(table.clip[said], return_counts=True)[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from motionlang_pl.data.loaders import by_name
 from motionlang_pl.data.store import Store
 from motionlang_pl.metrics.representation import active_terms, collapse, hub_terms, term_grounding
 from motionlang_pl.metrics.retrieval import (
@@ -43,6 +44,8 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
     plots: Path | None = None,
+    loader: Literal["Every", "Guo", "TMR", "MoPatch"] = "Every",
+    mirrored: bool = True,
 ) -> None:
     """Rank motions for sentences and sentences for motions, and print tables with chance beside them.
 
@@ -57,11 +60,14 @@ def evaluate(
         seed: Of chance and of the bootstrap.
         limit: Only the split's first samples.
         plots: A folder for heat_map.png.
+        loader: What is a sample: every captioned stretch, or a paper's test set (Guo, TMR, MoPatch).
+        mirrored: Whether mirrored motions are in the gallery.
     """
     stage = retrieval_stage(checkpoint, device)
-    data = open_data(stage, store, batch_size, seed)
+    data = open_data(stage, store, batch_size, seed, mirrored, by_name(loader))
     known = _known(data.store, splits_seen)
-    vectors = encode(stage, pairs(data, split), batch_size, limit)
+    samples = pairs(data, split)
+    vectors = encode(stage, samples, batch_size, limit)
     scores = stage.score(vectors.text.to(stage.device), vectors.motion.to(stage.device)).cpu()
     seen = torch.tensor([sentence in known for sentence in vectors.sentences])
     lineage = read_checkpoint(checkpoint)["lineage"]
@@ -74,11 +80,16 @@ def evaluate(
         "store": str(store),
         "data_sha256": data.store.fingerprint,
         "split": split,
+        "loader": loader,
+        "N": len(vectors.ids),
+        "mirrored": int(data.store.clips.mirrored[samples.clip[: len(vectors.ids)]].sum()),
         "splits_seen": splits_seen,
         "limit": limit,
         "seed": seed,
         "protocols": {**_ranked(scores, vectors, seed), "distinct": _distinct(scores, vectors, seen, seed)},
     }
+    for name, numbers in report["protocols"].items():
+        numbers["name"] = name if loader == "Every" else f"{name}/{loader}"
     if isinstance(stage, LexicalStage):
         report["terms"] = _terms(stage, vectors, seen)
     if plots is not None:
@@ -167,6 +178,7 @@ def _tables(report: dict[str, Any]) -> str:
         f"{report['stage']} step {report['step']} ({report['checkpoint_sha256'][:12]}) on {report['store']} "
         f"({report['data_sha256'][:12]}), split {report['split']}"
         + ("" if report["limit"] is None else f", its first {report['limit']} samples"),
+        f"loader {report['loader']}: {report['N']} samples, {report['mirrored']} of them mirrored",
         "",
         _row("protocol", "direction", "N", *RANKS),
     ]
@@ -174,14 +186,14 @@ def _tables(report: dict[str, Any]) -> str:
         for direction in ("t2m", "m2t"):
             for label, source in ((direction, protocols[name]), (f"{direction} chance", protocols[name]["chance"])):
                 values = [f"{source[f'{direction}/{key}']:.1f}" for key in RANKS]
-                lines.append(_row(name, label, str(protocols[name]["N"]), *values))
+                lines.append(_row(protocols[name]["name"], label, str(protocols[name]["N"]), *values))
     distinct = protocols["distinct"]
     keys = ("t2m/mAP", "t2m/R@1", "m2t/top1", "m2t/top5")
     gallery = distinct["gallery"]
     lines += [
         "",
-        f"protocol distinct: each distinct sentence counts once, gallery {gallery['sentences']} sentences and "
-        f"{gallery['motions']} motions; seen = in the store's split {report['splits_seen']!r}",
+        f"protocol {distinct['name']}: each distinct sentence counts once, gallery {gallery['sentences']} sentences "
+        f"and {gallery['motions']} motions; seen = in the store's split {report['splits_seen']!r}",
         _row("sentences", "", "N", *keys),
     ]
     for name in ("all", "seen", "unseen"):
@@ -193,7 +205,7 @@ def _tables(report: dict[str, Any]) -> str:
         lines.append(_row("", "95% interval", "", *spans))
         lines.append(_row("", "chance", "", *(f"{group['chance'][key]:.1f}" for key in keys)))
     if report["trained_on_sha256"] != report["data_sha256"]:
-        lines.append("The checkpoint was trained on another store: seen and unseen are about this one's sentences.")
+        lines.append("The checkpoint was trained on other data: seen and unseen are about this store's sentences.")
     if "terms" in report:
         lines += ["", *_term_lines(report["terms"])]
     if "heat_map" in report:
@@ -224,7 +236,7 @@ def _term_lines(terms: dict[str, Any]) -> list[str]:
 
 
 def _row(first: str, second: str, n: str, *values: str) -> str:
-    return f"{first:<10} {second:<12} {n:>6}" + "".join(f"{value:>10}" for value in values)
+    return f"{first:<18} {second:<12} {n:>6}" + "".join(f"{value:>10}" for value in values)
 
 
 def _write(report: dict[str, Any], path: Path) -> None:

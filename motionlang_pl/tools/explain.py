@@ -52,7 +52,7 @@ def explain(
             if weight > 0
         ]
         note = ", ".join(strongest) or "(no active term)"
-        print(f"{data.store.clips.ids[int(samples.clip[number])]}  {caption}\n    {note}")
+        print(f"{samples.sample_id(number)}  {caption}\n    {note}")
         if html is not None:
             shown.append(SkeletonClip(caption, _joints(data.store, data.features, samples, number), note))
     if html is not None:

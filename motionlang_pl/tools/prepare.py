@@ -6,8 +6,18 @@ from pathlib import Path
 
 from motionlang_pl.data.build import build
 from motionlang_pl.data.sources import amass as amass_source
+from motionlang_pl.data.sources import babel as babel_source
+from motionlang_pl.data.sources import crops as crops_source
+from motionlang_pl.data.sources import humanact12 as humanact12_source
 from motionlang_pl.data.sources import humanml3d as humanml3d_source
+from motionlang_pl.data.sources import kitml as kitml_source
+from motionlang_pl.data.sources import ntu13 as ntu13_source
+from motionlang_pl.data.sources import own_files as own_source
 from motionlang_pl.data.sources import text as text_source
+from motionlang_pl.data.sources import uestc as uestc_source
+from motionlang_pl.data.sources import unified as unified_source
+from motionlang_pl.data.sources.over_amass import complete
+from motionlang_pl.data.sources.own_folder import Wishes
 from motionlang_pl.data.sources.synthetic import write_amass, write_humanml3d
 
 
@@ -16,6 +26,7 @@ def humanml3d(
     out: Path,
     splits: Path | None = None,
     features: list[str] = ["humanml3d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    index: Path | None = None,
     workers: int = 1,
     allow_skips: bool = False,
 ) -> None:
@@ -25,32 +36,211 @@ def humanml3d(
         raw: The folder.
         out: The store to build; a killed run goes on when called again.
         splits: Folder of split lists NAME.txt, one id a line; else train.txt, val.txt and test.txt in the raw folder.
-        features: Feature kinds: joints, humanml3d, ik_rot6d.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles.
+        index: HumanML3D's index.csv or TMR's annotations.json, which name the recordings that clips were cut from; else
+            one in the raw folder.
         workers: Processes that read.
         allow_skips: Build the store even if something could not be read.
     """
-    build(humanml3d_source.source(raw, splits, features), out, workers, allow_skips)
+    build(humanml3d_source.source(raw, splits, features, index), out, workers, allow_skips)
+
+
+def kitml(
+    raw: Path,
+    out: Path,
+    splits: Path | None = None,
+    features: list[str] = ["kitml"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    index: Path | None = None,
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of KIT-ML as released with HumanML3D: 21 joints in millimetres, 251 columns, 12.5 fps.
+
+    Args:
+        raw: The folder that holds new_joints, new_joint_vecs, texts and the split lists.
+        out: The store to build; a killed run goes on when called again.
+        splits: Folder of split lists NAME.txt, one id a line; else train.txt, val.txt and test.txt in the raw folder.
+        features: Feature kinds: joints (metres in the store), kitml (as released), angles.
+        index: TMR's annotations.json, which names the recordings that clips were cut from; else one in the raw folder.
+        workers: Processes that read.
+        allow_skips: Build the store even if something could not be read.
+    """
+    build(kitml_source.source(raw, splits, features, index), out, workers, allow_skips)
 
 
 def amass(
     raw: Path,
     out: Path,
-    fps: int = 30,
+    body_models: Path | None = None,
+    fps: float = 30.0,
     datasets: list[str] | None = None,
+    splits: Path | None = None,
+    features: list[str] = ["joints", "smpl_rot6d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    window: float = 5.0,  # MoLang (Kim 2023): motions of at most 150 frames at 30 fps
+    stride: float = 0.5,  # ours: gives about as many windows of AMASS as the 364 thousand that MoLang reports
     workers: int = 1,
     allow_skips: bool = False,
 ) -> None:
-    """Makes a store of AMASS downloads (DATASET/SUBJECT/NAME.npz): joints and smpl_rot6d, windows of 5 s, no sentences.
+    """Makes a store of AMASS downloads (DATASET/SUBJECT/NAME.npz, SMPL-H or SMPL-X): motion in windows, no sentences.
 
     Args:
         raw: The folder of the unpacked downloads.
         out: The store to build; a killed run goes on when called again.
+        body_models: Folder of smplh/SMPLH_MALE.npz, smplx/SMPLX_NEUTRAL.npz, ..., which give each person's own joints;
+            else joints are those of one neutral skeleton.
         fps: Frames per second to resample to.
-        datasets: Names of the data sets to read; else all.
+        datasets: Names of the data sets to read, old or present ones; else all.
+        splits: Folder of split lists NAME.txt, each line DATASET, DATASET/SUBJECT or DATASET/SUBJECT/NAME; what no list
+            names is left out. Without it 80, 10 and 10 percent of subjects are train, val and test, by a hash.
+        features: Feature kinds: joints (always there), smpl_rot6d, ik_rot6d; at 20 fps also humanml3d.
+        window: Seconds of a window; windows are annotations, frames are stored once.
+        stride: Seconds from the start of a window to the next; a last one ends with its clip.
         workers: Processes that read.
         allow_skips: Build the store even if something could not be read.
     """
-    build(amass_source.source(raw, fps, datasets), out, workers, allow_skips)
+    windows = amass_source.Windows(window, stride)
+    build(amass_source.source(raw, fps, features, windows, datasets, splits, body_models), out, workers, allow_skips)
+
+
+def humanact12(
+    raw: Path,
+    out: Path,
+    features: list[str] = ["humanml3d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    fps: float = 20,
+    source_fps: float = 20,
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of HumanAct12: joints of 12 actions, each clip with its class as sentence and label.
+
+    Args:
+        raw: The folder of PxxGxxRxxFxxxxTxxxxAxxxx.npy; for smpl_rot6d with a folder poses of the same names in it.
+        out: The store to build; a killed run goes on when called again.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles, smpl_rot6d.
+        fps: Frames per second to resample to.
+        source_fps: Frames per second of the files, which they don't state: 20 is HumanML3D's, about 13 the recording's.
+        workers: Processes that read.
+        allow_skips: Build the store even if something could not be read.
+    """
+    build(humanact12_source.source(raw, fps, source_fps, features), out, workers, allow_skips)
+
+
+def ntu13(
+    raw: Path,
+    out: Path,
+    features: list[str] = ["humanml3d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    fps: float = 20,
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of NTU-13 (refined NTU RGB+D): SMPL poses of 13 actions, each clip with its class as sentence.
+
+    Args:
+        raw: The folder that holds ntu_vibe_list.txt, and a .npz with `pose` (T, 72) for each clip of it.
+        out: The store to build; a killed run goes on when called again.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles, smpl_rot6d.
+        fps: Frames per second to resample to, from 30.
+        workers: Processes that read.
+        allow_skips: Build the store even if something could not be read.
+    """
+    build(ntu13_source.source(raw, fps, features), out, workers, allow_skips)
+
+
+def uestc(
+    raw: Path,
+    out: Path,
+    features: list[str] = ["humanml3d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    fps: float = 20,
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of UESTC as ACTOR released it: SMPL poses of 40 exercises, each clip with its class as sentence.
+
+    Args:
+        raw: The folder that holds info/names.txt, and vibe/NAME.npz with `pose` (T, 72) and `orig_cam` (T, 4).
+        out: The store to build; a killed run goes on when called again.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles, smpl_rot6d.
+        fps: Frames per second to resample to, from 30.
+        workers: Processes that read.
+        allow_skips: Build the store even if something could not be read.
+    """
+    build(uestc_source.source(raw, fps, features), out, workers, allow_skips)
+
+
+def babel(
+    raw: Path,
+    amass: Path,
+    out: Path,
+    text: babel_source.Text = "raw_label",
+    keep_transitions: bool = False,
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of BABEL over a store of AMASS: whole recordings, segments with words and action categories.
+
+    Args:
+        raw: BABEL's folder, with train.json, val.json, test.json, extra_train.json, extra_val.json or some of them.
+        amass: The store that `prepare amass` made; its frame rate and feature kinds are kept.
+        out: The store to build; a killed run goes on when called again.
+        text: The field that gives the sentences: raw_label or proc_label.
+        keep_transitions: Keep the segments that are transitions between actions.
+        workers: Processes that read.
+        allow_skips: Build the store even if recordings are missing.
+    """
+    source = babel_source.source(raw, amass, text, keep_transitions)
+    build(complete(source, allow_skips), out, workers, allow_skips)
+
+
+def unified(
+    annotations: Path,
+    amass: Path,
+    splits: Path,
+    out: Path,
+    features: list[str] = ["joints", "humanml3d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of TMR's unified annotations (HumanML3D, KIT-ML or BABEL) over a store of AMASS, at 20 fps.
+
+    Args:
+        annotations: The annotations.json: path in AMASS, duration and sentences by id.
+        amass: The store that `prepare amass` made; with --fps 20 no frame is interpolated twice.
+        splits: Folder of split lists NAME.txt, one id a line.
+        out: The store to build; a killed run goes on when called again.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles.
+        workers: Processes that read.
+        allow_skips: Build the store even if recordings are missing.
+    """
+    source = unified_source.source(annotations, amass, splits, features)
+    build(complete(source, allow_skips), out, workers, allow_skips)
+
+
+def index(
+    index: Path,
+    amass: Path,
+    texts: Path,
+    splits: Path,
+    out: Path,
+    humanact12: Path | None = None,
+    features: list[str] = ["joints", "humanml3d"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of HumanML3D out of a store of AMASS: cut as index.csv says, mirrored, on HumanML3D's body.
+
+    Args:
+        index: HumanML3D's index.csv.
+        amass: The store that `prepare amass` made; with --fps 20 the frames are those that HumanML3D took.
+        texts: HumanML3D's folder of ID.txt (unpack texts.zip).
+        splits: Folder of split lists NAME.txt, one id a line.
+        out: The store to build; a killed run goes on when called again.
+        humanact12: Folder of HumanAct12's .npy of joints (T, 24, 3) at 20 fps; without it those clips are left out.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles.
+        workers: Processes that read.
+        allow_skips: Build the store even if something could not be read or recordings are missing.
+    """
+    source = crops_source.source(index, amass, texts, splits, features, humanact12)
+    build(complete(source, allow_skips), out, workers, allow_skips)
 
 
 def text(raw: Path, out: Path, splits: Path | None = None, allow_skips: bool = False) -> None:
@@ -63,6 +253,42 @@ def text(raw: Path, out: Path, splits: Path | None = None, allow_skips: bool = F
         allow_skips: Build the store even if something could not be read.
     """
     build(text_source.source(raw, splits), out, 1, allow_skips)
+
+
+def own(
+    motions: Path,
+    out: Path,
+    captions: Path | None = None,
+    rig: str | None = None,
+    unit: str | None = None,
+    up: str | None = None,
+    source_fps: float | None = None,
+    skip_first: int = 0,
+    fps: float = 20.0,
+    keep_bones: bool = False,
+    features: list[str] = ["humanml3d"],  # noqa: B006
+    workers: int = 1,
+    allow_skips: bool = False,
+) -> None:
+    """Makes a store of one's own motions: .bvh, .amc with its .asf, .npy or .npz of joints.
+
+    Args:
+        motions: Their folder; files of one folder in it are taken to be of one rig, unit and up axis.
+        out: The store to build; a killed run goes on when called again.
+        captions: CSV with the columns file and caption, and where wanted start, end, split, labels (a;b).
+        rig: Name of a shipped rig, or a YAML file that maps joints; else told by the names of the joints.
+        unit: m, cm, mm, inch, foot or cmu; else told by the length of the legs.
+        up: y or z; else told by where the heads are.
+        source_fps: Frames per second of files that do not say it: .amc, .npy, .npz without fps.
+        skip_first: Frames to leave out at the start of every file, such as a rest pose.
+        fps: Frames per second of the store.
+        keep_bones: Keep each person's bone lengths; else they become those of HumanML3D's one body.
+        features: Feature kinds: joints, humanml3d, ik_rot6d, angles.
+        workers: Processes that read.
+        allow_skips: Build the store even if something could not be read.
+    """
+    wishes = Wishes(rig, unit, up, source_fps, fps, skip_first, keep_bones, tuple(features))
+    build(own_source.source(motions, captions, wishes), out, workers, allow_skips)
 
 
 def synthetic(out: Path, clips: int = 600, seed: int = 0) -> None:
@@ -83,4 +309,4 @@ def synthetic(out: Path, clips: int = 600, seed: int = 0) -> None:
         elif done.read_text() != wanted:
             raise FileExistsError(f"{folder}: holds {done.read_text().strip()}; choose another --out or remove {out}")
     humanml3d(out / "humanml3d_raw", out / "humanml3d", features=["joints", "humanml3d"])
-    amass(out / "amass_raw", out / "amass")
+    amass(out / "amass_raw", out / "amass", splits=out / "amass_raw" / "splits")

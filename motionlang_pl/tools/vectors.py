@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.data.dataset import PairSamples, collate
+from motionlang_pl.data.loaders import Loader
 from motionlang_pl.data.module import MotionLanguageData
 from motionlang_pl.metrics.retrieval import owners
 from motionlang_pl.stages import RetrievalStage, Stage
@@ -28,10 +29,11 @@ class LexicalStage(Protocol):
 class Vectors(NamedTuple):
     """Some samples of a split, encoded.
 
-    captions: of the N motions.  sentences: the S distinct ones of them.  owner: (N,) int64, which each motion has.
-    text: (S, D).  motion: (N, D).  All on the CPU.
+    ids: of the N motions, see `PairSamples.sample_id`.  captions: theirs.  sentences: the S distinct ones of them.
+    owner: (N,) int64, which each motion has.  text: (S, D).  motion: (N, D).  All on the CPU.
     """
 
+    ids: list[str]
     captions: list[str]
     sentences: list[str]
     owner: Tensor
@@ -55,11 +57,20 @@ def retrieval_stage(checkpoint: Path, device: str = "auto") -> RetrievalStage:
     return stage.to(device)
 
 
-def open_data(stage: RetrievalStage, store: Path, batch_size: int = 64, seed: int = 0) -> MotionLanguageData:
+def open_data(
+    stage: RetrievalStage,
+    store: Path,
+    batch_size: int = 64,
+    seed: int = 0,
+    mirrored: bool = True,
+    loader: Loader | None = None,
+) -> MotionLanguageData:
     """Open a store in the feature kind of the stage; ValueError where kinds, skeleton or fps are others."""
     motion = stage.corpus.motion
     assert motion is not None
-    data = MotionLanguageData(store=str(store), features=motion.kind, batch_size=batch_size, seed=seed)
+    data = MotionLanguageData(
+        str(store), motion.kind, batch_size=batch_size, seed=seed, mirrored=mirrored, loader=loader
+    )
     if motion.kind not in data.store.kinds:
         raise ValueError(
             f"{store}: has the feature kinds {', '.join(data.store.kinds) or '(none)'}, the checkpoint reads "
@@ -114,4 +125,5 @@ def encode(stage: RetrievalStage, samples: PairSamples, batch_size: int, limit: 
     sentences = list(dict.fromkeys(captions))
     chunks = [sentences[start : start + batch_size] for start in range(0, len(sentences), batch_size)]
     text = [stage.text_vectors(chunk).cpu() for chunk in tqdm(chunks, desc="sentences", unit="batch")]
-    return Vectors(captions, sentences, owners(captions), torch.cat(text), torch.cat(rows)[order.argsort()])
+    ids = [samples.sample_id(number) for number in range(n)]
+    return Vectors(ids, captions, sentences, owners(captions), torch.cat(text), torch.cat(rows)[order.argsort()])

@@ -93,6 +93,7 @@ def test_windows_of_amass_are_samples_of_their_own(tmp_path: Path) -> None:
         (15, 165),
         (30, 180),
         (45, 195),
+        (50, 200),  # the last ends with the clip
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from raw_folder import joints, write_amass, write_clip, write_humanml3d
+from raw_folder import joints, write_clip, write_humanml3d
 
 from motionlang_pl.data.store import Store
 from motionlang_pl.tools import prepare
@@ -98,6 +98,19 @@ def test_what_changed_since_a_killed_run_is_read_again(raw: Path, tmp_path: Path
     prepare.humanml3d(raw, tmp_path / "store")
     prepare.humanml3d(raw, tmp_path / "whole")
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_a_run_that_goes_on_with_other_split_lists_holds_the_new_splits(raw: Path, tmp_path: Path) -> None:
+    good = (raw / "new_joints" / "000005.npy").read_bytes()
+    (raw / "new_joints" / "000005.npy").write_bytes(good[:-100])
+    with pytest.raises(ValueError, match="1 of the inputs could not be read"):
+        prepare.humanml3d(raw, tmp_path / "store")
+    (raw / "new_joints" / "000005.npy").write_bytes(good)
+    (raw / "train.txt").write_text("000001\n000002\n")
+    (raw / "val.txt").write_text("000003\nM000001\n000004\n")
+    prepare.humanml3d(raw, tmp_path / "store")
+    splits = {name: counts["clips"] for name, counts in Store.open(tmp_path / "store").meta["splits"].items()}
+    assert splits == {"train": 2, "val": 3, "test": 1}
 
 
 def test_a_store_that_is_there_is_kept_where_the_inputs_are_the_same(
@@ -201,60 +214,8 @@ def test_folders_that_are_not_there_are_named(raw: Path, tmp_path: Path) -> None
         prepare.humanml3d(tmp_path, tmp_path / "store")
     with pytest.raises(FileNotFoundError, match="texts: no such folder of split lists"):
         prepare.humanml3d(raw, tmp_path / "store", splits=tmp_path / "texts")
-    with pytest.raises(ValueError, match="HumanML3D's layout gives joints, humanml3d, ik_rot6d"):
+    with pytest.raises(ValueError, match="humanml3d gives joints, humanml3d, ik_rot6d, angles"):
         prepare.humanml3d(raw, tmp_path / "store", features=["smpl_rot6d"])
-
-
-def test_amass_is_turned_upright_and_resampled(tmp_path: Path) -> None:
-    """A quarter turn a second about AMASS's vertical, walking along its x, 120 fps: so about our y, at 30."""
-    write_amass(tmp_path / "raw" / "CMU" / "01" / "walk_poses.npz", frames=241)
-    write_amass(
-        tmp_path / "raw" / "CMU" / "01" / "rate_poses.npz", 241, mocap_framerate=None, mocap_frame_rate=np.array(120)
-    )
-    np.savez(tmp_path / "raw" / "CMU" / "01" / "shape.npz", betas=np.zeros(10))
-    prepare.amass(tmp_path / "raw", tmp_path / "store")
-    store = Store.open(tmp_path / "store")
-    assert (store.fps, store.skeleton, store.kinds) == (30.0, "smpl22", ("joints", "smpl_rot6d"))
-    assert list(store.clips.ids) == ["CMU/01/rate_poses", "CMU/01/walk_poses"] and store.clips.rows.tolist() == [61, 61]
-    root = store.read("joints", 1, 0, 61)[:, :3]
-    np.testing.assert_allclose(root[30], [1.0, 0.9, 0.0], atol=1e-5)
-    first, second = store.read("smpl_rot6d", 1, 0, 61)[[0, 30], :6].reshape(2, 2, 3)
-    # SMPL's y axis lay along AMASS's y, which is our -z; the x axis turns from x to AMASS's y.
-    np.testing.assert_allclose(first, [[1, 0, 0], [0, 0, -1]], atol=1e-5)
-    np.testing.assert_allclose(second, [[0, 0, -1], [-1, 0, 0]], atol=1e-5)
-    assert {span.text for span in (store.annotations[0], store.annotations[1])} == {""}
-
-
-def test_a_subject_is_in_one_split_whatever_its_data_set_is_called(tmp_path: Path) -> None:
-    for dataset in ("MPI_HDM05", "HDM05"):
-        write_amass(tmp_path / dataset / dataset / "bk" / "a_poses.npz", 200)
-        prepare.amass(tmp_path / dataset, tmp_path / f"{dataset}.store", datasets=["HDM05"])
-    one, other = (
-        Store.open(tmp_path / f"{dataset}.store").annotations.split.tolist() for dataset in ("MPI_HDM05", "HDM05")
-    )
-    assert one == other
-    with pytest.raises(ValueError, match=r"\['KIT'\]: not in .* which has HDM05"):
-        prepare.amass(tmp_path / "HDM05", tmp_path / "kit", datasets=["KIT"])
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"trans": None}, "has no trans"),
-        ({"poses": None}, "has no poses"),
-        ({"mocap_framerate": None}, "has no mocap_framerate"),
-        ({"mocap_framerate": np.array(0.0)}, "has a frame rate of 0"),
-        ({"poses": np.array([None])}, "holds pickled objects"),
-        ({"poses": np.zeros((5, 24))}, "has poses of shape"),
-        ({"trans": np.zeros((3, 3))}, "has shape"),
-        ({"trans": np.full((200, 3), np.nan)}, "holds NaN"),
-    ],
-)
-def test_bad_amass_files_are_named(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
-    write_amass(tmp_path / "raw" / "CMU" / "01" / "good.npz", 200)
-    write_amass(tmp_path / "raw" / "CMU" / "01" / "bad.npz", 200, **changes)
-    with pytest.raises(ValueError, match=f"CMU/01/bad.npz: {reason}"):
-        prepare.amass(tmp_path / "raw", tmp_path / "store")
 
 
 def test_a_folder_of_texts_becomes_a_store_of_sentences(raw: Path, tmp_path: Path) -> None:
@@ -262,7 +223,7 @@ def test_a_folder_of_texts_becomes_a_store_of_sentences(raw: Path, tmp_path: Pat
     (raw / "texts" / "M000001.txt").unlink()  # its sentences stand with its twin
     prepare.text(raw, tmp_path / "store")
     store = Store.open(tmp_path / "store")
-    assert store.meta["splits"]["train"] == {"clips": 0, "annotations": 6, "captions": 6}
+    assert store.meta["splits"]["train"] == {"clips": 0, "mirrored": 0, "annotations": 6, "captions": 6}
     assert store.tokenizer is not None and store.meta["skipped"] == []
     (tmp_path / "lines.txt").write_text("a person walks.\n")
     with pytest.raises(ValueError, match="is one file"):
@@ -279,7 +240,7 @@ def test_check_tells_a_sound_store_from_a_damaged_one(
     for line in (
         "6 clips (1 mirrored), 390 frames at 20 fps, skeleton smpl22, 0.01 h",
         "min 2.00, median 3.00, max 5.00",
-        "split train: 4 clips, 7 annotations, 6 distinct sentences, 1.75 per captioned clip (at most 2), 1 of a part",
+        "split train: 4 clips (1 mirrored), 7 annotations, 6 distinct sentences, 1.75 per captioned clip",
         "note: 1 sentences stand in both train and test: a person walks.",
         "note: 1 spans end after their clip and are cut there: 000005 1-9 s",
         "no errors",

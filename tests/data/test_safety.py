@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from raw_folder import joints, write_amass, write_humanml3d
 
 from motionlang_pl.cli import main
-from motionlang_pl.data.sources.amass import AMASSItem, read_motion
+from motionlang_pl.data.sources.amass import AMASSItem, Windows, read_motion
 from motionlang_pl.data.sources.humanml3d import read_spans
 from motionlang_pl.data.sources.raw import BadInput, load_array, read_split_lists
 from motionlang_pl.data.store import Store
@@ -130,7 +130,7 @@ def test_a_damaged_npz_gives_a_motion_or_one_reason(
     write_amass(file, 12)
     file.write_bytes(data.draw(damaged(file.read_bytes())))
     try:
-        entry = read_motion(AMASSItem("KIT_3_walk", (file,), raw, 30.0, "train"))
+        entry = read_motion(AMASSItem("walk", (file,), raw, 30.0, ("joints",), Windows(5.0, 0.5), ("train",), None))
     except BadInput as problem:
         assert problem.file == file and problem.reason
     else:

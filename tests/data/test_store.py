@@ -21,7 +21,7 @@ def entry(name: str, frames: np.ndarray, split: str = "train", text: str = "a pe
 
 def writer(out: Path, repeated: int = 0) -> StoreWriter:
     columns = 2
-    return StoreWriter(out, 20.0, "smpl22", {"joints": Kind(columns, repeated)}, "test", {})
+    return StoreWriter(out, 20.0, "smpl22", {"joints": Kind(columns, repeated)}, "test", {}, {})
 
 
 def build(out: Path, entries: list[Entry], order: list[str] | None = None, repeated: int = 0) -> Store:
@@ -89,7 +89,7 @@ def test_a_store_sent_to_another_process_is_opened_there(tmp_path: Path) -> None
 
 
 def test_a_store_may_hold_sentences_alone(tmp_path: Path) -> None:
-    with StoreWriter(tmp_path / "store", 0.0, "", {}, "test", {}) as open_writer:
+    with StoreWriter(tmp_path / "store", 0.0, "", {}, "test", {}, {}) as open_writer:
         open_writer.add(Entry("s", "", "", [Span(0.0, 0.0, "a person walks.", "", ("walk", "move"), "train")]))
         open_writer.finish(["s"], ["train"], {})
     store = Store.open(tmp_path / "store")

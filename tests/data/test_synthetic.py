@@ -12,6 +12,7 @@ from motionlang_pl.data.sources.synthetic import (
     describe,
     perform,
     plan,
+    recording,
     write_amass,
     write_humanml3d,
 )
@@ -143,19 +144,30 @@ def test_features_of_synthetic_motion_give_its_joints_back() -> None:
     torch.testing.assert_close(joints_from_humanml3d(humanml3d(joints)), joints[:-1], atol=1e-5, rtol=0)
 
 
-def test_amass_files_hold_the_same_motion_with_z_up(tmp_path: Path) -> None:
+def test_amass_files_hold_the_same_motion_with_z_up_in_the_layouts_of_smplh_and_smplx(tmp_path: Path) -> None:
     write_amass(tmp_path, 10, seed=0)
-    files = sorted(tmp_path.glob("*/*/*_poses.npz"))
-    assert len(files) == 10
-    rates = set()
-    for path in files:
-        with np.load(path, allow_pickle=False) as data:
+    files = {recording(clip): clip for clip in plan(10, seed=0)}
+    motions = [file for ending in ("poses", "stageii") for file in tmp_path.glob(f"*/*/*_{ending}.npz")]
+    assert {file.relative_to(tmp_path).as_posix() for file in motions} == set(files)
+    layouts = set()
+    for path, clip in files.items():
+        with np.load(tmp_path / path, allow_pickle=False) as data:
             frames = len(data["poses"])
-            assert data["poses"].shape == (frames, 156) and data["poses"].dtype == np.float64
+            named = "mocap_frame_rate" if "surface_model_type" in data.files else "mocap_framerate"
+            layouts.add((path.split("/")[0], path.rsplit("_", 1)[1], data["poses"].shape[1], named, float(data[named])))
+            assert data["poses"].dtype == np.float64 and str(data["gender"]) == "neutral"
             assert data["trans"].shape == (frames, 3) and data["betas"].shape == (16,)
-            assert str(data["gender"]) == "neutral"
-            rates.add(float(data["mocap_framerate"]))
             local = matrix_from_axis_angle(torch.from_numpy(data["poses"][:, :66]).reshape(frames, 22, 3))
             joints = forward_kinematics(local, torch.from_numpy(data["trans"]), SMPL22)
             assert (joints[0, 15] - joints[0, 0])[2] > 0.4, "the head is above the pelvis along z"
-    assert rates == {60.0, 120.0}
+            height = perform(clip, float(data[named]), seed=0).root[:, 1]
+            np.testing.assert_allclose(data["trans"][:, 2], height, atol=1e-6)
+    for split in ("train", "val", "test"):
+        listed = (tmp_path / "splits" / f"{split}.txt").read_text().split()
+        actors = {clip.actor for clip in files.values() if clip.split == split}
+        assert {int(place[-2:]) for place in listed} == actors and len(listed) == len(actors)
+    assert layouts == {
+        ("SyntheticA", "poses.npz", 156, "mocap_framerate", 120.0),
+        ("SyntheticB", "stageii.npz", 165, "mocap_frame_rate", 60.0),
+        ("Synthetic_C", "poses.npz", 156, "mocap_framerate", 100.0),
+    }

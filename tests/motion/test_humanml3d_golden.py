@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from motionlang_pl.motion.features import humanml3d, joints_from_humanml3d
+from motionlang_pl.motion.humanml3d import motion_before
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SAMPLE = DATA / "text_only" / "humanml3d"
@@ -42,6 +43,18 @@ def test_columns_of_the_released_sample_are_reproduced() -> None:
     assert error[:89].max() < 1e-5
     for name, (block, tolerance) in BLOCKS.items():
         assert error[:, block].max() <= tolerance, name
+
+
+def test_all_columns_of_the_released_sample_are_reproduced_with_the_frame_that_its_joints_lack() -> None:
+    joints, features = _load(SAMPLE / "012314_joints.npy"), _load(SAMPLE / "012314_vecs.npy")
+    whole = torch.cat((joints.double(), motion_before(features)[-1:]))
+    assert (humanml3d(whole) - features).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (DATA / "cmu_hml3d" / "new_joints").glob("*.npy")))
+def test_all_columns_of_other_real_clips_are_reproduced_from_the_motion_before_them(name: str) -> None:
+    features = _load(DATA / "cmu_hml3d" / "new_joint_vecs" / f"{name}.npy")
+    assert (humanml3d(motion_before(features)) - features).abs().max() < 2e-5
 
 
 @pytest.mark.parametrize("name", ["000218", "004041", "007219", "010498"])

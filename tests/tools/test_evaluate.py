@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from motionlang_pl.cli import main
 from motionlang_pl.data.store import Store
 from motionlang_pl.stages.handover import file_sha256
 from motionlang_pl.tools.evaluate import evaluate
@@ -53,7 +54,23 @@ def test_a_few_samples_are_enough_and_seen_ones_are_seen(chain: Path, synthetic:
     evaluate(chain / "lexcmlp/best.ckpt", synthetic, split="train", limit=3, json=tmp_path / "report.json")
     protocols = json.loads((tmp_path / "report.json").read_text())["protocols"]
     assert protocols["diagonal"]["N"] == 3
-    assert set(protocols["distinct"]) == {"gallery", "all", "seen"}
+    assert set(protocols["distinct"]) == {"name", "gallery", "all", "seen"}
+
+
+def test_a_papers_test_set_is_named_and_counted(
+    chain: Path, synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--checkpoint", str(chain / "lexcmlp/best.ckpt"), "--store", str(synthetic), "--mirrored", "false"]
+    main(["evaluate", *arguments, "--loader", "MoPatch", "--json", str(tmp_path / "report.json")])
+    report = json.loads((tmp_path / "report.json").read_text())
+    clips = Store.open(synthetic).meta["splits"]["test"]["clips"]
+    assert (report["loader"], report["N"], report["mirrored"]) == ("MoPatch", clips, 0)
+    assert report["protocols"]["diagonal"]["name"] == "diagonal/MoPatch"
+    printed = capsys.readouterr().out
+    assert f"loader MoPatch: {clips} samples, 0 of them mirrored" in printed and "identical/MoPatch" in printed
+    with pytest.raises(SystemExit):
+        main(["evaluate", *arguments, "--loader", "mopatch"])
+    assert "Every" in capsys.readouterr().err
 
 
 def test_vectors_do_not_depend_on_the_batches(chain: Path, synthetic: Path) -> None:

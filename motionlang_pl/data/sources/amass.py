@@ -1,44 +1,73 @@
 """AMASS (Mahmood et al. 2019): DATASET/SUBJECT/NAME.npz of SMPL-H or SMPL-X, as SMPL's rotations of 22 body joints.
 
-Read here are rotations, root and frame rate. Joints come from the neutral skeleton, not from a body model, and the root
-stands where `trans` says: that differs from the pelvis by a constant of the subject's shape.
+Joints are those of the person's own body where body models are given, else of the neutral skeleton with its root where
+`trans` says, a constant of the person's shape away from the pelvis. Motion stays where AMASS has it: floors differ.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import dataset_name, origin
-from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, reading, stamp
-from motionlang_pl.data.writer import Entry, Kind
-from motionlang_pl.motion.features import columns
+from motionlang_pl.data.sources.amass_folder import motions_in, name_of, splits_by_lists, splits_by_subject
+from motionlang_pl.data.sources.body_models import Body, body_of, find, load, posed_joints, read_betas, rest_joints
+from motionlang_pl.data.sources.raw import (
+    BadInput,
+    Item,
+    Source,
+    checked,
+    digest,
+    reading,
+    split_lists,
+    stamp,
+)
+from motionlang_pl.data.writer import Entry, Kind, Skip, sha256
+from motionlang_pl.motion.features import COLUMNS, column_map, columns, compute
 from motionlang_pl.motion.kinematics import forward_kinematics
 from motionlang_pl.motion.resample import resample_positions, resample_rotations
 from motionlang_pl.motion.rotations import matrix_from_axis_angle, matrix_from_rot6d, rot6d_from_matrix
 from motionlang_pl.motion.skeleton import SMPL22
 
-WINDOW = 5.0  # seconds; MoLang (Kim 2023): motions of at most 150 frames at 30 fps
-STRIDE = 15  # frames; ours: about as many windows of AMASS as the 364 thousand samples that MoLang reports
 SPLITS = ("train", "val", "test")
-NOT_MOTION = ("shape.npz", "stagei.npz")  # a subject's body, beside its motions
+
+
+class Windows(NamedTuple):
+    """Spans that a clip is cut into, in seconds: their length, and from one's start to the next one's."""
+
+    length: float
+    stride: float
+
+    def rows(self, frames: int, fps: float) -> list[tuple[int, int]]:
+        """First row and the row after the last of each; the last ends with the clip, a short clip is one window."""
+        length = round(self.length * fps)
+        last = max(frames - length, 0)
+        starts = [round(n * self.stride * fps) for n in range(int(last / (self.stride * fps) + 1e-6) + 1)]
+        if starts[-1] < last:
+            starts.append(last)
+        return [(start, min(start + length, frames)) for start in starts]
 
 
 @dataclass(frozen=True)
 class AMASSItem(Item):
-    """One motion, to be read at `fps`, in the split of its subject."""
+    """One motion. fps, features, windows: as asked for.  splits: those it is in.  body: its body model's file."""
 
     raw: Path
     fps: float
-    split: str
+    features: tuple[str, ...]
+    windows: Windows
+    splits: tuple[str, ...]
+    body: Path | None
 
     @property
     def file(self) -> Path:
@@ -46,98 +75,148 @@ class AMASSItem(Item):
         return self.files[0]
 
 
-def source(raw: Path, fps: float, datasets: Sequence[str] | None) -> Source:
-    """A folder of AMASS downloads; `datasets` (old names or new) narrows it down.
+def source(
+    raw: Path,
+    fps: float,
+    features: Sequence[str],
+    windows: Windows,
+    datasets: Sequence[str] | None = None,
+    splits: Path | None = None,
+    bodies: Path | None = None,
+) -> Source:
+    """A folder of AMASS downloads.
+
+    features: kinds of smpl22; `joints` are always there, for rotations do not say where the body is.  datasets: names,
+    old or present.  splits: folder of lists NAME.txt of DATASET, DATASET/SUBJECT or DATASET/SUBJECT/NAME, the most
+    exact one counts; without it a hash of the subject decides.  bodies: folder of body models.
 
     Raises:
-        FileNotFoundError, ValueError: no folder, no motion in it, or no such data set.
+        FileNotFoundError, ValueError: something asked for is not there or cannot be; all of it is named.
     """
-    if not raw.is_dir():
-        raise FileNotFoundError(f"{raw}: no such folder; --raw holds the unpacked downloads, DATASET/SUBJECT/NAME.npz")
-    if fps <= 0:
-        raise ValueError(f"--fps {fps}: frames per second must be more than 0")
-    files = [file for file in sorted(raw.glob("*/**/*.npz")) if not file.name.endswith(NOT_MOTION)]
-    if not files:
-        raise FileNotFoundError(f"{raw}: no motion in it; unpack the downloads to DATASET/SUBJECT/NAME.npz")
-    have = {dataset_name(file.relative_to(raw).parts[0]) for file in files}
-    wanted = have if datasets is None else {dataset_name(name) for name in datasets}
-    if not wanted <= have:
-        raise ValueError(f"--datasets {sorted(wanted - have)}: not in {raw}, which has {', '.join(sorted(have))}")
-    items = []
-    for file in files:
-        place = file.relative_to(raw)
-        dataset = dataset_name(place.parts[0])
-        if dataset in wanted:
-            split = split_of(dataset, place.parts[-2])
-            items.append(AMASSItem(place.with_suffix("").as_posix(), (file,), raw, fps, split))
+    kinds = _kinds(features, fps)
+    if not (math.isfinite(windows.length) and round(windows.length * fps) >= 2 and windows.stride * fps >= 1):
+        raise ValueError(
+            f"--window {windows.length:g} --stride {windows.stride:g}: seconds; at {fps:g} fps a window has two frames "
+            "or more, and the next one starts a frame later or more"
+        )
+    motions, others = motions_in(raw, datasets)
+    found = splits_by_subject(raw, motions) if splits is None else splits_by_lists(raw, motions, splits)
+    lists = [] if splits is None else split_lists(splits)
+    files = list(found)
+    models: dict[Body, Path] = {}
+    model_of: dict[Path, Path] = {}
+    skips: list[Skip] = []
+    if bodies is not None:
+        fitted, skips = _bodies(raw, files)
+        models = find(bodies, fitted.values())
+        model_of = {file: models[body] for file, body in fitted.items()}
+        files = list(fitted)
+    wanted = tuple(kinds)
+    items = [
+        AMASSItem(name_of(raw, file), (file,), raw, fps, wanted, windows, found[file], model_of.get(file))
+        for file in files
+    ]
     return Source(
         name="amass",
         raw=raw,
         fps=fps,
         skeleton=SMPL22.name,
-        kinds={kind: Kind(columns(kind, SMPL22), 0) for kind in ("joints", "smpl_rot6d")},
-        options={"fps": fps, "datasets": sorted(wanted), "window_seconds": WINDOW, "stride_frames": STRIDE},
-        lists=(),
-        splits=SPLITS,
+        kinds=kinds,
+        options={
+            "fps": fps,
+            "features": list(kinds),
+            "datasets": sorted({dataset_name(file.relative_to(raw).parts[0]) for file in files}),
+            "window_seconds": windows.length,
+            "stride_seconds": windows.stride,
+            "splits": "by lists" if lists else "by subject",
+            "joints": {f"body model {body}": _described(file) for body, file in models.items()} or "neutral skeleton",
+            "left out": {"no motions": others, "in no list": len(motions) - len(found)},
+        },
+        tables=lists,
+        splits=[file.stem for file in lists] or SPLITS,
         items=items,
-        skips=(),
+        skips=skips,
         read=read_motion,
     )
 
 
-def split_of(dataset: str, subject: str) -> str:
-    """train, val or test (80, 10 and 10 percent of subjects), by a hash: the same on every machine."""
-    place = int.from_bytes(hashlib.sha256(f"{dataset}/{subject}".encode()).digest()[:8], "big") / 2**64
-    return "train" if place < 0.8 else "val" if place < 0.9 else "test"
-
-
 def read_motion(item: AMASSItem) -> Entry:
     """Reads one motion and resamples it; BadInput where it cannot be used."""
-    poses, trans, rate = _load(item.file)
+    with reading(item.file), np.load(item.file, allow_pickle=False) as arrays:
+        poses, trans, rate = _motion(item.file, arrays)
+        rest = None if item.body is None else rest_joints(load(item.body), read_betas(item.file, arrays))
     local = matrix_from_axis_angle(torch.from_numpy(poses).double().reshape(-1, 22, 3))
     y_up = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
     local = torch.cat((y_up @ local[:, :1], local[:, 1:]), dim=1)
-    root = torch.from_numpy(trans).double() @ y_up.T
+    pelvis = 0.0 if rest is None else rest[0].double()  # a body's root turns about its pelvis at rest
+    root = (torch.from_numpy(trans).double() + pelvis) @ y_up.T
     rot6d = resample_rotations(rot6d_from_matrix(local), rate, item.fps)
     root = resample_positions(root, rate, item.fps)
     if len(root) < 2:
         raise BadInput(item.file, f"is too short: {len(trans)} frames at {rate:g} fps")
-    joints = forward_kinematics(matrix_from_rot6d(rot6d), root, SMPL22)
-    frames = {"joints": _rows(joints), "smpl_rot6d": _rows(rot6d)}
+    local = matrix_from_rot6d(rot6d)
+    joints = forward_kinematics(local, root, SMPL22) if rest is None else posed_joints(rest, local, root)
+    place = item.file.relative_to(item.raw).as_posix()
+    rows = item.windows.rows(len(root), item.fps)
     return Entry(
         name=item.name,
         stamp=stamp(item),
         digest=digest(item),
-        spans=[Span(a / item.fps, b / item.fps, "", "", (), item.split) for a, b in windows(len(root), item.fps)],
-        frames=frames,
-        source=item.file.relative_to(item.raw).as_posix(),
-        origin=origin(item.file.relative_to(item.raw).as_posix()),
+        spans=[Span(a / item.fps, b / item.fps, "", "", (), split) for split in item.splits for a, b in rows],
+        frames={kind: _rows(kind, joints, rot6d, item) for kind in item.features},
+        source=place,
+        origin=origin(place),
         source_fps=rate,
     )
 
 
-def windows(frames: int, fps: float) -> list[tuple[int, int]]:
-    """First frame, and the frame after the last, of windows of 5 s, 15 frames apart; a short clip is one window."""
-    length = round(WINDOW * fps)
-    return [(first, min(first + length, frames)) for first in range(0, max(frames - length, 0) + 1, STRIDE)]
+def _kinds(features: Sequence[str], fps: float) -> dict[str, Kind]:
+    """The feature kinds of the store; ValueError for one that the skeleton or the frame rate cannot have."""
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"--fps {fps}: frames per second must be more than 0")
+    standing = forward_kinematics(torch.eye(3).expand(2, 22, 3, 3), torch.zeros(2, 3), SMPL22)
+    kinds = {kind: Kind(columns(kind, SMPL22), _repeated(kind)) for kind in ("joints", *features)}
+    for kind in kinds:
+        if kind != "smpl_rot6d":
+            compute(kind, standing, SMPL22, fps)
+    return {kind: kinds[kind] for kind in COLUMNS if kind in kinds}
 
 
-def _load(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+def _repeated(kind: str) -> int:
+    return int(column_map(kind, SMPL22).next_frame.any())
+
+
+def _bodies(raw: Path, files: Sequence[Path]) -> tuple[dict[Path, Body], list[Skip]]:
+    """Which body model each motion was fitted with, and the motions that do not say."""
+    fitted, skips = {}, []
+    for file in files:
+        try:
+            fitted[file] = body_of(file)
+        except BadInput as problem:
+            skips.append(Skip(file.relative_to(raw).as_posix(), problem.reason))
+    return fitted, skips
+
+
+def _described(file: Path) -> dict[str, Any]:
+    """What a store says of a body model, so that a store of another one is another store."""
+    return {"shape components": load(file).shapes.shape[-1], "sha256": sha256(file)[:12]}
+
+
+def _motion(file: Path, arrays: NpzFile) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Axis-angles (T, 66) of root and body, root positions (T, 3), frames per second."""
-    with reading(file), np.load(file, allow_pickle=False) as arrays:
-        names = set(arrays.files)
-        rate_name = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in names), None)
-        missing = [name for name in ("trans",) if name not in names]
-        if "poses" not in names and not {"root_orient", "pose_body"} <= names:
-            missing.append("poses")
-        if rate_name is None:
-            missing.append("mocap_framerate")
-        if missing or rate_name is None:
-            raise BadInput(file, f"has no {', '.join(missing)}: not a motion of SMPL-H or SMPL-X")
-        parts = ("poses",) if "poses" in names else ("root_orient", "pose_body")
-        poses = np.concatenate([arrays[name] for name in parts], axis=-1)
-        trans, rate = arrays["trans"], float(arrays[rate_name])
-    if not np.isfinite(rate) or rate <= 0:
+    names = set(arrays.files)
+    rate_name = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in names), None)
+    missing = [name for name in ("trans",) if name not in names]
+    if "poses" not in names and not {"root_orient", "pose_body"} <= names:
+        missing.append("poses")
+    if rate_name is None:
+        missing.append("mocap_framerate")
+    if missing or rate_name is None:
+        raise BadInput(file, f"has no {', '.join(missing)}: not a motion of SMPL-H or SMPL-X")
+    parts = ("poses",) if "poses" in names else ("root_orient", "pose_body")
+    poses = np.concatenate([arrays[name] for name in parts], axis=-1)
+    trans, rate = arrays["trans"], float(arrays[rate_name].item())
+    if not 1 <= rate < 10_000:
         raise BadInput(file, f"has a frame rate of {rate:g}")
     if poses.ndim != 2 or poses.shape[1] < 66:
         raise BadInput(file, f"has poses of shape {poses.shape}, not (T, 66 or more)")
@@ -145,6 +224,9 @@ def _load(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     return poses, checked(file, trans, (len(poses), 3)), rate
 
 
-def _rows(frames: Tensor) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = frames.flatten(1).float().numpy()
+def _rows(kind: str, joints: Tensor, rot6d: Tensor, item: AMASSItem) -> NDArray[np.float32]:
+    frames = rot6d.flatten(1) if kind == "smpl_rot6d" else compute(kind, joints, SMPL22, item.fps)
+    rows: NDArray[np.float32] = frames.float().numpy()
+    if not np.isfinite(rows).all():
+        raise BadInput(item.file, f"its {kind} features are not finite")
     return rows

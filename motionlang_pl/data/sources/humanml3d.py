@@ -9,12 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from motionlang_pl.data.annotations import Span
+from motionlang_pl.data.sources.index import find_index, is_mirrored, origin_of, read_index
 from motionlang_pl.data.sources.raw import (
     BadInput,
     Item,
@@ -28,10 +31,26 @@ from motionlang_pl.data.sources.raw import (
 )
 from motionlang_pl.data.writer import Entry, Kind, Skip
 from motionlang_pl.motion.features import column_map, columns, compute
-from motionlang_pl.motion.skeleton import SMPL22
+from motionlang_pl.motion.humanml3d import HUMANML3D, Body
+from motionlang_pl.motion.skeleton import SMPL22, Skeleton
 
-FPS = 20.0
-KINDS = ("joints", "humanml3d", "ik_rot6d")
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set that is released in this layout.
+
+    body: what new_joint_vecs hold, and in which unit; its name is that of the kind and of the command.  skeleton: of
+    new_joints, which are in the same unit.  kinds: all that the layout gives.
+    """
+
+    body: Body
+    skeleton: Skeleton
+    kinds: tuple[str, ...]
+
+
+LAYOUT = Layout(HUMANML3D, SMPL22, ("joints", "humanml3d", "ik_rot6d", "angles"))
+COMMANDS = {(22, 3): "humanml3d", (263,): "humanml3d", (21, 3): "kitml", (251,): "kitml"}  # by the shape of a frame
+HEIGHTS = (0.02, 10.0)  # metres; a body of another height in its first frame is written in another unit
 
 
 @dataclass(frozen=True)
@@ -39,33 +58,44 @@ class HumanML3DItem(Item):
     """One clip.
 
     splits: the splits that list it.  features: the kinds wanted.  joints, vecs, text: its files, None where nothing is
-    read from one.
+    read from one.  origin: the recording that it was cut from.
     """
 
+    layout: Layout
     raw: Path
     splits: tuple[str, ...]
     features: tuple[str, ...]
     joints: Path | None
     vecs: Path | None
     text: Path | None
+    origin: str
 
 
-def source(raw: Path, splits: Path | None, features: Sequence[str]) -> Source:
+def source(
+    raw: Path,
+    splits: Path | None,
+    features: Sequence[str],
+    index: Path | None = None,
+    layout: Layout = LAYOUT,
+) -> Source:
     """A folder in HumanML3D's layout.
 
-    Where there is a folder new_joint_vecs, `humanml3d` columns are read from it, else computed from positions. Without
-    a folder texts the store holds motion alone.
+    Where there is a folder new_joint_vecs, the layout's columns are read from it, else computed from positions. Without
+    a folder texts the store holds motion alone. `index` says what recordings the clips were cut from; else an index in
+    the raw folder does.
 
     Raises:
-        FileNotFoundError, ValueError: a folder or list is not there, or a feature kind is none of the layout's.
+        FileNotFoundError, ValueError: a folder or list is not there, a feature kind is none of the layout's, or the
+            files are another data set's.
     """
-    unknown = [kind for kind in features if kind not in KINDS]
+    body, skeleton = layout.body, layout.skeleton
+    unknown = [kind for kind in features if kind not in layout.kinds]
     if unknown or not features:
-        raise ValueError(f"--features {unknown}: HumanML3D's layout gives {', '.join(KINDS)}; choose of these")
+        raise ValueError(f"--features {unknown}: {body.name} gives {', '.join(layout.kinds)}; choose of these")
     if not raw.is_dir():
         raise FileNotFoundError(f"{raw}: no such folder; --raw is the one that holds new_joints/ and texts/")
-    wanted = tuple(kind for kind in KINDS if kind in features)
-    vecs = "humanml3d" in wanted and (raw / "new_joint_vecs").is_dir()
+    wanted = tuple(kind for kind in layout.kinds if kind in features)
+    vecs = body.name in wanted and (raw / "new_joint_vecs").is_dir()
     joints = not (vecs and len(wanted) == 1)
     if joints and not (raw / "new_joints").is_dir():
         raise FileNotFoundError(f"{raw}/new_joints: no such folder; --raw is the folder that holds it")
@@ -75,6 +105,8 @@ def source(raw: Path, splits: Path | None, features: Sequence[str]) -> Source:
         where = f"{raw}: no train.txt, val.txt or test.txt" if splits is None else f"{splits}: no lists NAME.txt"
         raise FileNotFoundError(f"{where}; give the folder of split lists (one id a line) with --splits DIR")
     found, skips = read_split_lists(lists)
+    index = index or find_index(raw)
+    origins = {} if index is None else read_index(index)
     items = []
     for name, names in found.items():
         files = (
@@ -82,15 +114,21 @@ def source(raw: Path, splits: Path | None, features: Sequence[str]) -> Source:
             raw / "new_joint_vecs" / f"{name}.npy" if vecs else None,
             raw / "texts" / f"{name}.txt" if texts else None,
         )
-        items.append(HumanML3DItem(name, tuple(file for file in files if file), raw, tuple(names), wanted, *files))
+        present = tuple(file for file in files if file)
+        origin = origin_of(name, origins)
+        items.append(HumanML3DItem(name, present, layout, raw, tuple(names), wanted, *files, origin))
+    _refuse_other_sets(layout, items)
+    options: dict[str, Any] = {"features": list(wanted)}
+    if body.metres != 1:
+        options["metres_per_unit"] = body.metres
     return Source(
-        name="humanml3d",
+        name=body.name,
         raw=raw,
-        fps=FPS,
-        skeleton=SMPL22.name,
-        kinds={kind: Kind(columns(kind, SMPL22), _repeated(kind, vecs)) for kind in wanted},
-        options={"features": list(wanted)},
-        lists=lists,
+        fps=body.fps,
+        skeleton=skeleton.name,
+        kinds={kind: Kind(columns(kind, skeleton), _repeated(kind, layout, vecs)) for kind in wanted},
+        options=options,
+        tables=[*lists, *filter(None, [index])],
         splits=[file.stem for file in lists],
         items=items,
         skips=skips,
@@ -98,10 +136,30 @@ def source(raw: Path, splits: Path | None, features: Sequence[str]) -> Source:
     )
 
 
+def _refuse_other_sets(layout: Layout, items: Sequence[HumanML3DItem]) -> None:
+    """ValueError where the first files are another data set's, which all would be."""
+    for files in ([item.joints for item in items], [item.vecs for item in items]):
+        file = next((file for file in files if file and file.is_file()), None)
+        frame = () if file is None else _shape(file)[1:]
+        command = COMMANDS.get(frame, layout.body.name)
+        if command != layout.body.name:
+            raise ValueError(
+                f"{file}: its frames are {' x '.join(map(str, frame))} numbers, which is another data set's layout; "
+                f"read it with `motionlang prepare {command} --raw DIR --out STORE`"
+            )
+
+
+def _shape(file: Path) -> tuple[int, ...]:
+    try:
+        return open_memmap(file, mode="r").shape
+    except (ValueError, OSError, EOFError):
+        return ()  # damaged: the reader will name it
+
+
 def read_clip(item: HumanML3DItem) -> Entry:
     """Reads one clip and computes its features; BadInput where its motion cannot be used."""
     frames = _frames(item)
-    seconds = len(next(iter(frames.values()))) / FPS
+    seconds = len(next(iter(frames.values()))) / item.layout.body.fps
     spans, problems = read_spans(item.text, seconds) if item.text else ([], [])
     if not spans:
         spans = [Span(0.0, seconds, "", "", (), "")]
@@ -115,7 +173,9 @@ def read_clip(item: HumanML3DItem) -> Entry:
         skips=[Skip(str(problem.file.relative_to(item.raw)), problem.reason) for problem in problems],
         frames=frames,
         source=str(motion.relative_to(item.raw)),
-        mirrored=item.name.startswith("M") and item.name[1:].isdigit(),
+        mirrored=is_mirrored(item.name),
+        origin=item.origin,
+        source_fps=item.layout.body.fps,
     )
 
 
@@ -162,32 +222,37 @@ def _span(line: str, seconds: float | None) -> Span:
 
 
 def _frames(item: HumanML3DItem) -> dict[str, NDArray[np.float32]]:
+    body, skeleton = item.layout.body, item.layout.skeleton
     frames = {}
     if item.vecs:
-        frames["humanml3d"] = load_array(item.vecs, (None, columns("humanml3d", SMPL22)))
+        frames[body.name] = load_array(item.vecs, (None, columns(body.name, skeleton)))
     if item.joints:
-        joints = load_array(item.joints, (None, len(SMPL22.joints), 3))
+        joints = load_array(item.joints, (None, len(skeleton.joints), 3)) * np.float32(body.metres)
         if item.vecs:
-            rows = len(frames["humanml3d"])
+            rows = len(frames[body.name])
             if len(joints) == rows + 1:
                 joints = joints[:-1]  # columns that were just computed have a row less than positions
             if len(joints) != rows:
                 raise BadInput(item.vecs, f"has {rows} rows, but new_joints/{item.joints.name} has {len(joints)}")
         if len(joints) < 2:
             raise BadInput(item.joints, "has 1 frame; a motion needs 2")
+        height = float(np.ptp(joints[0, :, 1]))
+        if 0 < height < HEIGHTS[0] or height > HEIGHTS[1]:
+            unit = "metres" if body.metres == 1 else f"units of {body.metres:g} m"
+            raise BadInput(item.joints, f"its body is {height:g} m high in the first frame; is it written in {unit}?")
         for kind in item.features:
             if kind not in frames:
-                frames[kind] = _computed(kind, joints, item.joints)
+                frames[kind] = _computed(kind, joints, item.layout, item.joints)
     return frames
 
 
-def _computed(kind: str, joints: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = compute(kind, torch.from_numpy(joints), SMPL22, FPS).numpy()
+def _computed(kind: str, joints: NDArray[np.float32], layout: Layout, file: Path) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = compute(kind, torch.from_numpy(joints), layout.skeleton, layout.body.fps).numpy()
     if not np.isfinite(rows).all():
         raise BadInput(file, f"its {kind} features are not finite; do its limbs have a length in every frame?")
     return rows
 
 
-def _repeated(kind: str, read_vecs: bool) -> int:
-    computed = not (kind == "humanml3d" and read_vecs)
-    return int(computed and bool(column_map(kind, SMPL22).next_frame.any()))
+def _repeated(kind: str, layout: Layout, read_vecs: bool) -> int:
+    computed = not (kind == layout.body.name and read_vecs)
+    return int(computed and bool(column_map(kind, layout.skeleton).next_frame.any()))

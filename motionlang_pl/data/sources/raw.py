@@ -40,9 +40,9 @@ class Item:
 class Source:
     """A raw folder as a store is built from it.
 
-    name: the reader's.  raw: the folder.  fps, skeleton, kinds, options: see `StoreWriter`.  lists: files that say what
-    is in which split.  splits: names of the splits.  items: what to read.  skips: what was found unusable already.
-    read: reads an item, in any process; raises BadInput.
+    name: the reader's.  raw: the folder.  fps, skeleton, kinds, options: see `StoreWriter`.  tables: files that say
+    what to read and as what (split lists, indexes, captions).  splits: names of the splits.  items: what to read.
+    skips: what was found unusable already.  read: reads an item, in any process; raises BadInput.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Source:
     skeleton: str
     kinds: dict[str, Kind]
     options: dict[str, Any]
-    lists: Sequence[Path]
+    tables: Sequence[Path]
     splits: Sequence[str]
     items: Sequence[Item]
     skips: Sequence[Skip]

@@ -10,7 +10,7 @@ import itertools
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -108,30 +108,44 @@ def write_humanml3d(out: Path, clips: int, seed: int) -> None:
 
 
 def write_amass(out: Path, clips: int, seed: int) -> None:
-    """Write `clips` clips in AMASS's SMPL-H layout, DATASET/SUBJECT/NAME_poses.npz, at 60 or 120 fps, z up.
+    """Write `clips` clips in AMASS's layout, z up: DATASET/SUBJECT/NAME_poses.npz of SMPL-H, _stageii.npz of SMPL-X.
 
-    `poses` (T, 156) are axis-angle with the hands at rest.  `trans` is where the pelvis is: the body has its pelvis at
-    the origin at rest, which no real `betas` has.
+    `poses` (T, 156 or 165) are axis-angle with hands, jaw and eyes at rest.  `trans` is where the pelvis is: the body
+    has its pelvis at the origin at rest, which no real `betas` has.  splits/NAME.txt list the actors of the plan.
     """
+    subjects: dict[str, set[str]] = {split: set() for split in SPLITS}
     for clip in plan(clips, seed):
-        dataset, fps = ("SyntheticA", 120.0) if clip.actor % 2 else ("SyntheticB", 60.0)
+        place = recording(clip)
+        smplx = place.endswith("_stageii.npz")
+        fps = {"SyntheticA": 120.0, "SyntheticB": 60.0, "Synthetic_C": 100.0}[place.split("/")[0]]
         take = perform(clip, fps, seed)
         upright = matrix_from_axis_angle(torch.tensor([torch.pi / 2, 0.0, 0.0]))  # y up to z up
         local = torch.cat((upright @ take.local[:, :1], take.local[:, 1:]), dim=1)
         frames = len(local)
-        poses = np.zeros((frames, 156))
+        poses = np.zeros((frames, 165 if smplx else 156))
         poses[:, :66] = axis_angle_from_matrix(local.double()).flatten(1).numpy()
-        folder = out / dataset / f"actor{clip.actor:02d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            folder / f"{'_'.join(part.action for part in clip.parts)}_{clip.number:06d}_poses.npz",
-            poses=poses,
-            trans=(take.root @ upright.mT).double().numpy(),
-            betas=np.random.default_rng((seed, 3, clip.actor)).normal(size=16),
-            dmpls=np.zeros((frames, 8)),
-            gender=np.array("neutral"),
-            mocap_framerate=np.array(fps),
-        )
+        betas = np.random.default_rng((seed, 3, clip.actor)).normal(size=16)
+        body: dict[str, Any] = {"gender": np.array("neutral"), "betas": betas}
+        motion: dict[str, Any] = {"poses": poses, "trans": (take.root @ upright.mT).double().numpy()}
+        if smplx:
+            motion |= {"surface_model_type": np.array("smplx"), "mocap_frame_rate": np.array(fps)}
+        else:
+            motion |= {"dmpls": np.zeros((frames, 8)), "mocap_framerate": np.array(fps)}
+        file = out / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, **body, **motion)
+        np.savez(file.parent / ("neutral_stagei.npz" if smplx else "shape.npz"), **body)
+        subjects[clip.split].add("/".join(place.replace("Synthetic_C", "SyntheticC").split("/")[:2]))
+    (out / "splits").mkdir(exist_ok=True)
+    for split, members in subjects.items():
+        (out / "splits" / f"{split}.txt").write_text("".join(f"{name}\n" for name in sorted(members)), encoding="utf-8")
+
+
+def recording(clip: Clip) -> str:
+    """Return a clip's file in the synthetic AMASS folder; data set C stands in a folder of its old name."""
+    dataset, ending = (("SyntheticA", "poses"), ("SyntheticB", "stageii"), ("Synthetic_C", "poses"))[clip.actor % 3]
+    actions = "_".join(part.action for part in clip.parts)
+    return f"{dataset}/actor{clip.actor:02d}/{actions}_{clip.number:06d}_{ending}.npz"
 
 
 def plan(clips: int, seed: int) -> list[Clip]:

@@ -76,7 +76,7 @@ def _source(
         skeleton="",
         kinds={},
         options={},
-        lists=lists,
+        tables=lists,
         splits=[file.stem for file in lists] or ["train"],
         items=items,
         skips=skips,

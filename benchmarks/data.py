@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.dataset import PairSamples, Reading, collate
 from motionlang_pl.data.sampler import BucketBatchSampler
-from motionlang_pl.data.sources.synthetic import perform, plan
+from motionlang_pl.data.sources.synthetic.clips import perform, plan
 from motionlang_pl.data.store import Store
 from motionlang_pl.data.writer import Entry, Kind, StoreWriter
 from motionlang_pl.motion.features import humanml3d

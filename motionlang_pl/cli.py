@@ -14,7 +14,7 @@ HELP = """\
 motionlang: staged pretraining of motion-language models
 
   motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage (also: validate, test, predict)
-  motionlang prepare {humanml3d,kitml,amass,humanact12,...} ...      raw data to a store (`prepare --help` lists all)
+  motionlang prepare {humanml3d,kitml,amass,babel,import,...} ...    raw data to a store (`prepare --help` lists all)
   motionlang check FOLDER                                            a store: what is in it, what is wrong with it;
                                                                      a raw folder: are its columns those we compute
   motionlang evaluate --checkpoint CKPT --store STORE                retrieval tables
@@ -25,7 +25,7 @@ motionlang: staged pretraining of motion-language models
 `motionlang COMMAND --help` lists a command's options; MOTIONLANG_DEBUG=1 shows tracebacks.
 """
 
-LISTS = ("--features", "--datasets")  # options that take several values
+LISTS = ("--features", "--datasets", "--layouts")  # options that take several values
 SWITCHES = ("--allow_skips", "--keep_transitions", "--keep_bones")  # options that need no value
 LIGHTNING = ("fit", "validate", "test", "predict")
 TOOLS: dict[str, str | dict[str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from motionlang_pl.data.build import build
@@ -12,13 +13,16 @@ from motionlang_pl.data.sources import humanact12 as humanact12_source
 from motionlang_pl.data.sources import humanml3d as humanml3d_source
 from motionlang_pl.data.sources import kitml as kitml_source
 from motionlang_pl.data.sources import ntu13 as ntu13_source
-from motionlang_pl.data.sources import own_files as own_source
 from motionlang_pl.data.sources import text as text_source
 from motionlang_pl.data.sources import uestc as uestc_source
 from motionlang_pl.data.sources import unified as unified_source
 from motionlang_pl.data.sources.over_amass import complete
-from motionlang_pl.data.sources.own_folder import Wishes
-from motionlang_pl.data.sources.synthetic import write_amass, write_humanml3d
+from motionlang_pl.data.sources.own import files as own_source
+from motionlang_pl.data.sources.own.folder import Wishes
+from motionlang_pl.data.sources.synthetic.actionsets import write_humanact12, write_ntu13, write_uestc
+from motionlang_pl.data.sources.synthetic.annotations import write_babel, write_index, write_unified
+from motionlang_pl.data.sources.synthetic.clips import write_amass, write_humanml3d
+from motionlang_pl.data.sources.synthetic.kitml import write_kitml
 
 
 def humanml3d(
@@ -291,22 +295,55 @@ def own(
     build(own_source.source(motions, captions, wishes), out, workers, allow_skips)
 
 
-def synthetic(out: Path, clips: int = 600, seed: int = 0) -> None:
-    """Writes the synthetic data set in the raw layouts of HumanML3D and AMASS, and makes a store of each.
+def synthetic(
+    out: Path,
+    clips: int = 600,
+    seed: int = 0,
+    layouts: list[str] = ["humanml3d", "amass"],  # noqa: B006  (jsonargparse shows the default; it is not changed)
+) -> None:
+    """Writes the synthetic data set in the raw layouts of real ones, and makes a store of each.
 
     Args:
-        out: Folder to write humanml3d_raw, amass_raw and the stores humanml3d and amass into.
+        out: Folder to write NAME_raw and the store NAME of every layout into.
         clips: Number of clips.
         seed: Another seed gives other motions.
+        layouts: humanml3d, amass, kitml, babel, unified, index, humanact12, ntu13, uestc. Of these, babel, unified and
+            index are annotations over amass, which has to be there or stand before them.
     """
-    for name, write in (("humanml3d", write_humanml3d), ("amass", write_amass)):
-        folder = out / f"{name}_raw"
-        wanted = f"{clips} clips, seed {seed}\n"
-        done = folder / "synthetic.done"  # written last: says that the folder is whole, and what it is
-        if not done.is_file():
-            write(folder, clips, seed)
-            done.write_text(wanted)
-        elif done.read_text() != wanted:
-            raise FileExistsError(f"{folder}: holds {done.read_text().strip()}; choose another --out or remove {out}")
-    humanml3d(out / "humanml3d_raw", out / "humanml3d", features=["joints", "humanml3d"])
-    amass(out / "amass_raw", out / "amass", splits=out / "amass_raw" / "splits")
+    stores: dict[str, tuple[Callable[[Path, int, int], None], Callable[[Path, Path], None]]] = {
+        "humanml3d": (write_humanml3d, lambda raw, store: humanml3d(raw, store, features=["joints", "humanml3d"])),
+        "amass": (write_amass, lambda raw, store: amass(raw, store, splits=raw / "splits")),
+        "kitml": (write_kitml, lambda raw, store: kitml(raw, store, features=["joints", "kitml"])),
+        "babel": (write_babel, lambda raw, store: babel(raw, out / "amass", store)),
+        "unified": (
+            write_unified,
+            lambda raw, store: unified(raw / "annotations.json", out / "amass", raw / "splits", store),
+        ),
+        "index": (
+            write_index,
+            lambda raw, store: index(raw / "index.csv", out / "amass", raw / "texts", raw / "splits", store),
+        ),
+        "humanact12": (write_humanact12, humanact12),
+        "ntu13": (write_ntu13, ntu13),
+        "uestc": (write_uestc, uestc),
+    }
+    unknown = [name for name in layouts if name not in stores]
+    if unknown or not layouts:
+        raise ValueError(f"--layouts {unknown}: the synthetic data set is written as {', '.join(stores)}")
+    for name in layouts:
+        write, read = stores[name]
+        _written(out / f"{name}_raw", write, clips, seed)
+        read(out / f"{name}_raw", out / name)
+
+
+def _written(folder: Path, write: Callable[[Path, int, int], None], clips: int, seed: int) -> None:
+    """Writes a raw folder, unless it is there; FileExistsError where it holds other clips."""
+    wanted = f"{clips} clips, seed {seed}\n"
+    done = folder / "synthetic.done"  # written last: says that the folder is whole, and what it is
+    if not done.is_file():
+        write(folder, clips, seed)
+        done.write_text(wanted)
+    elif done.read_text() != wanted:
+        raise FileExistsError(
+            f"{folder}: holds {done.read_text().strip()}; choose another --out or remove {folder.parent}"
+        )

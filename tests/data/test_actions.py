@@ -17,8 +17,8 @@ from motionlang_pl.data.origins import origin
 from motionlang_pl.data.sources.actions import ActionSet
 from motionlang_pl.data.sources.humanact12 import HUMANACT12
 from motionlang_pl.data.sources.ntu13 import NTU13
-from motionlang_pl.data.sources.synthetic import perform, plan
-from motionlang_pl.data.sources.synthetic_actionsets import write_humanact12, write_ntu13, write_uestc
+from motionlang_pl.data.sources.synthetic.actionsets import write_humanact12, write_ntu13, write_uestc
+from motionlang_pl.data.sources.synthetic.clips import perform, plan
 from motionlang_pl.data.sources.uestc import UESTC
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.kinematics import forward_kinematics

@@ -15,7 +15,7 @@ from raw_folder import write_amass
 from motionlang_pl.cli import main
 from motionlang_pl.data.sources.amass import Windows
 from motionlang_pl.data.sources.amass_folder import split_of, subject_of
-from motionlang_pl.data.sources.synthetic import plan, recording
+from motionlang_pl.data.sources.synthetic.clips import plan, recording
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.kinematics import forward_kinematics
 from motionlang_pl.motion.rotations import matrix_from_axis_angle

@@ -10,8 +10,9 @@ from raw_folder import write_amass
 
 from motionlang_pl.cli import main
 from motionlang_pl.data.module import MotionLanguageData
-from motionlang_pl.data.sources import synthetic, synthetic_annotations
 from motionlang_pl.data.sources.babel import label_set
+from motionlang_pl.data.sources.synthetic import clips as synthetic
+from motionlang_pl.data.sources.synthetic import synthetic_annotations
 from motionlang_pl.data.store import Store
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from own_motions import body, write_bvh, write_npy, z_up
 
 from motionlang_pl.cli import main
-from motionlang_pl.data.sources.bvh import frame_rate, read_bvh
+from motionlang_pl.data.sources.own.bvh import frame_rate, read_bvh
+from motionlang_pl.data.sources.own.rigs import shipped
 from motionlang_pl.data.sources.raw import BadInput
-from motionlang_pl.data.sources.rigs import shipped
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.retarget import retarget

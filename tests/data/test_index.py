@@ -10,8 +10,9 @@ import torch
 from raw_folder import joints, write_amass
 
 from motionlang_pl.cli import main
-from motionlang_pl.data.sources import synthetic, synthetic_annotations
 from motionlang_pl.data.sources.crops import Crop, read_crops, source
+from motionlang_pl.data.sources.synthetic import clips as synthetic
+from motionlang_pl.data.sources.synthetic import synthetic_annotations
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.kinematics import forward_kinematics

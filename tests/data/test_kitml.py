@@ -15,8 +15,8 @@ from motionlang_pl.cli import main
 from motionlang_pl.data.dataset import PairSamples
 from motionlang_pl.data.loaders import Guo, MoPatch
 from motionlang_pl.data.module import MotionLanguageData
-from motionlang_pl.data.sources.index import origin_of, read_index
-from motionlang_pl.data.sources.synthetic_kitml import write_kitml
+from motionlang_pl.data.sources.origin_index import origin_of, read_index
+from motionlang_pl.data.sources.synthetic.kitml import write_kitml
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.features import joints_from
 from motionlang_pl.motion.skeleton import MMM21

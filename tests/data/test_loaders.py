@@ -14,7 +14,7 @@ from motionlang_pl.cli import main
 from motionlang_pl.data.dataset import PairSamples, Reading
 from motionlang_pl.data.loaders import TMR, Every, Guo, Loader, MoPatch, by_name
 from motionlang_pl.data.module import MotionLanguageData
-from motionlang_pl.data.sources.index import is_mirrored
+from motionlang_pl.data.sources.origin_index import is_mirrored
 from motionlang_pl.data.sources.raw import read_split_lists, split_lists
 from motionlang_pl.data.store import Store
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from motionlang_pl.data.sources.synthetic import (
+from motionlang_pl.cli import main
+from motionlang_pl.data.sources.synthetic.actions import ACTIONS
+from motionlang_pl.data.sources.synthetic.clips import (
     ACTORS,
     Clip,
     Part,
@@ -16,7 +18,7 @@ from motionlang_pl.data.sources.synthetic import (
     write_amass,
     write_humanml3d,
 )
-from motionlang_pl.data.sources.synthetic_actions import ACTIONS
+from motionlang_pl.data.store import Store
 from motionlang_pl.motion.features import humanml3d, joints_from_humanml3d
 from motionlang_pl.motion.kinematics import forward_kinematics
 from motionlang_pl.motion.rotations import matrix_from_axis_angle
@@ -171,3 +173,24 @@ def test_amass_files_hold_the_same_motion_with_z_up_in_the_layouts_of_smplh_and_
         ("SyntheticB", "stageii.npz", 165, "mocap_frame_rate", 60.0),
         ("Synthetic_C", "poses.npz", 156, "mocap_framerate", 100.0),
     }
+
+
+@pytest.mark.slow
+def test_every_layout_is_read_by_its_reader_without_a_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layouts = ("humanml3d", "amass", "kitml", "babel", "unified", "index", "humanact12", "ntu13", "uestc")
+    main(["prepare", "synthetic", "--out", str(tmp_path), "--clips", "40", "--layouts", *layouts])
+    stores = {name: Store.open(tmp_path / name) for name in layouts}
+    assert all(store.meta["skipped"] == [] for store in stores.values())
+    assert {
+        name: len(store.clips.ids) for name, store in stores.items() if name in ("humanml3d", "amass", "babel")
+    } == {
+        "humanml3d": 40,
+        "amass": 40,
+        "babel": 40,
+    }
+    assert all(len(stores[name].clips.ids) == 80 for name in ("kitml", "unified", "index"))  # with mirrored twins
+    assert all(0 < len(stores[name].clips.ids) <= 40 for name in ("humanact12", "ntu13", "uestc"))  # one action each
+    assert [store.fps for store in stores.values()] == [20, 30, 12.5, 30, 20, 20, 20, 20, 20]
+    for name in layouts:
+        main(["check", str(tmp_path / name)])
+        assert f"{tmp_path / name}: no errors" in capsys.readouterr().out

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from motionlang_pl.data.sources.synthetic import Clip, Part, perform
+from motionlang_pl.data.sources.synthetic.clips import Clip, Part, perform
 from motionlang_pl.motion.features import (
     COLUMNS,
     canonical,

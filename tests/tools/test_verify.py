@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motionlang_pl.cli import main
-from motionlang_pl.data.sources.synthetic import perform, plan
+from motionlang_pl.data.sources.synthetic.clips import perform, plan
 from motionlang_pl.motion.humanml3d import KITML, humanml3d, joints_from_humanml3d, kitml
 from motionlang_pl.motion.skeleton import MMM21, SMPL22
 

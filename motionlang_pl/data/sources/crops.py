@@ -18,7 +18,7 @@ import torch
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import origin
 from motionlang_pl.data.sources.humanml3d import read_spans
-from motionlang_pl.data.sources.index import is_mirrored
+from motionlang_pl.data.sources.origin_index import is_mirrored
 from motionlang_pl.data.sources.over_amass import (
     TOLERANCE,
     Recordings,

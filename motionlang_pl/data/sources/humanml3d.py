@@ -17,7 +17,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from motionlang_pl.data.annotations import Span
-from motionlang_pl.data.sources.index import find_index, is_mirrored, origin_of, read_index
+from motionlang_pl.data.sources.origin_index import find_index, is_mirrored, origin_of, read_index
 from motionlang_pl.data.sources.raw import (
     BadInput,
     Item,

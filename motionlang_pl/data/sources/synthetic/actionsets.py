@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from motionlang_pl.data.sources.actions import UPRIGHT
 from motionlang_pl.data.sources.humanact12 import HUMANACT12
 from motionlang_pl.data.sources.ntu13 import LIST, NTU13
-from motionlang_pl.data.sources.synthetic import Clip, Take, perform, plan
-from motionlang_pl.data.sources.synthetic_actions import ACTIONS
+from motionlang_pl.data.sources.synthetic.actions import ACTIONS
+from motionlang_pl.data.sources.synthetic.clips import Clip, Take, perform, plan
 from motionlang_pl.data.sources.uestc import FOCAL, UESTC, WIDTH
 from motionlang_pl.motion.rotations import axis_angle_from_matrix
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from motionlang_pl.data.origins import dataset_name
-from motionlang_pl.data.sources.synthetic import SPLITS, Clip, Take, describe, perform, plan, recording
+from motionlang_pl.data.sources.synthetic.clips import SPLITS, Clip, Take, describe, perform, plan, recording
 from motionlang_pl.data.words import mirror_words
 
 FPS = 20.0

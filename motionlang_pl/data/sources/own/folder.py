@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionlang_pl.data.sources.acclaim import read_amc
-from motionlang_pl.data.sources.bvh import read_bvh
-from motionlang_pl.data.sources.joint_arrays import read_npy, read_npz
-from motionlang_pl.data.sources.raw import BadInput
-from motionlang_pl.data.sources.recording import Recording
-from motionlang_pl.data.sources.rigs import Rig, detect_rig, find_rig, misfit
-from motionlang_pl.data.sources.units import (
+from motionlang_pl.data.sources.own.acclaim import read_amc
+from motionlang_pl.data.sources.own.bvh import read_bvh
+from motionlang_pl.data.sources.own.joint_arrays import read_npy, read_npz
+from motionlang_pl.data.sources.own.recording import Recording
+from motionlang_pl.data.sources.own.rigs import Rig, detect_rig, find_rig, misfit
+from motionlang_pl.data.sources.own.units import (
     METRES,
     UP,
     detect_unit,
@@ -27,6 +26,7 @@ from motionlang_pl.data.sources.units import (
     metric,
     towards_head,
 )
+from motionlang_pl.data.sources.raw import BadInput
 
 READERS: dict[str, Callable[[Path], Recording]] = {
     ".bvh": read_bvh,

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionlang_pl.data.sources.synthetic_actions import (
+from motionlang_pl.data.sources.synthetic.actions import (
     ACTIONS,
     CURVES,
     SPEEDS,
@@ -29,7 +29,7 @@ from motionlang_pl.data.sources.synthetic_actions import (
     path,
     rotations,
 )
-from motionlang_pl.data.sources.synthetic_captions import sentence
+from motionlang_pl.data.sources.synthetic.captions import sentence
 from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.kinematics import forward_kinematics
 from motionlang_pl.motion.rotations import axis_angle_from_matrix, matrix_from_axis_angle

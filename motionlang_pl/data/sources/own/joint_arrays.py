@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motionlang_pl.data.sources.own.recording import Recording
 from motionlang_pl.data.sources.raw import BadInput, checked, load_array
-from motionlang_pl.data.sources.recording import Recording
 from motionlang_pl.motion.skeleton import MMM21, SMPL22
 
 NAMES = {21: MMM21.joints, 22: SMPL22.joints, 24: (*SMPL22.joints, "left_hand", "right_hand")}

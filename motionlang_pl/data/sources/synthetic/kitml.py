@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionlang_pl.data.sources.synthetic import SPLITS, Take, describe, perform, plan, recording
+from motionlang_pl.data.sources.synthetic.clips import SPLITS, Take, describe, perform, plan, recording
 from motionlang_pl.data.words import mirror_words
 from motionlang_pl.motion.humanml3d import KITML, canonical, joints_from_kitml, kitml
 from motionlang_pl.motion.skeleton import MMM21, SMPL22

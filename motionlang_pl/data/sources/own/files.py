@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
-from motionlang_pl.data.sources.acclaim import skeleton_file
-from motionlang_pl.data.sources.caption_table import Row, read_table
-from motionlang_pl.data.sources.own_folder import READERS, Alike, Wishes, load, tell
+from motionlang_pl.data.sources.own.acclaim import skeleton_file
+from motionlang_pl.data.sources.own.caption_table import Row, read_table
+from motionlang_pl.data.sources.own.folder import READERS, Alike, Wishes, load, tell
+from motionlang_pl.data.sources.own.recording import Recording
+from motionlang_pl.data.sources.own.rigs import misfit
+from motionlang_pl.data.sources.own.units import LEG, METRES, UP, leg_length, metric
 from motionlang_pl.data.sources.raw import BadInput, Item, Source, digest, stamp
-from motionlang_pl.data.sources.recording import Recording
-from motionlang_pl.data.sources.rigs import misfit
-from motionlang_pl.data.sources.units import LEG, METRES, UP, leg_length, metric
 from motionlang_pl.data.writer import Entry, Kind, Skip
 from motionlang_pl.motion.features import canonical, column_map, columns, compute
 from motionlang_pl.motion.humanml3d import HUMANML3D

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motionlang_pl.data.sources.own.recording import Recording
 from motionlang_pl.data.sources.raw import BadInput, read_lines
-from motionlang_pl.data.sources.recording import Recording
 from motionlang_pl.motion.rotations import matrix_from_euler
 
 CHANNELS = {f"{axis}{kind}" for axis in "xyz" for kind in ("position", "rotation")}

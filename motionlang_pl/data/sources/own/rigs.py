@@ -1,4 +1,4 @@
-"""Rigs: which joints of a file are SMPL's 22, as small YAML files; `data/rigs` holds those of common tools.
+"""Rigs: which joints of a file are SMPL's 22, as small YAML files; `shipped` holds those of common tools.
 
 A line is `joint: Name`, or `joint: [A, B, 0.4]` for the point 40% of the way from A to B; a line through more joints
 (`[A, B, C, 0.4]`) is measured along its bends. `Name_end` is the end of a branch of a BVH.
@@ -16,10 +16,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from motionlang_pl.data.sources.recording import Recording
+from motionlang_pl.data.sources.own.recording import Recording
 from motionlang_pl.motion.skeleton import SMPL22
 
-FOLDER = Path(__file__).parents[1] / "rigs"
+FOLDER = Path(__file__).parent / "shipped"
 SHOWN = 40  # joints of a file that a message lists
 
 
@@ -80,8 +80,8 @@ def misfit(names: Sequence[str], rig: Rig | None) -> str:
         )
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (
-        f"{lacks}; its joints are {', '.join(names[:SHOWN])}{more}; copy a rig of motionlang_pl/data/rigs, put in "
-        "these names, and give it with --rig FILE.yaml"
+        f"{lacks}; its joints are {', '.join(names[:SHOWN])}{more}; copy a rig of "
+        f"{FOLDER}, put in these names, and give it with --rig FILE.yaml"
     )
 
 

@@ -1,0 +1,1 @@
+"""Users' own motion files: BVH, ASF/AMC and arrays of joints, with a table of captions."""

@@ -20,7 +20,7 @@ TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", TEXT, flags=re.MU
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_documented_command_and_its_options_exist(command: str) -> None:
     words = command.split("#")[0].split()[1:]
-    options = {word.split("=")[0].removeprefix("--") for word in words if word.startswith("--")}
+    options = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
     if words[0] in LIGHTNING:
         for word in words:
             if word.endswith(".yaml") and "RUNS" not in word:

@@ -33,7 +33,8 @@ def build(source: Source, out: Path, workers: int = 1, allow_skips: bool = False
         ValueError: two items have the same name, or something could not be read and `allow_skips` is false.
     """
     if not source.items:
-        raise ValueError(f"{source.raw}: nothing to read; its split lists are empty")
+        first = next((f"first problem {skip.file}: {skip.reason}" for skip in source.skips), "its lists are empty")
+        raise ValueError(f"{source.raw}: nothing to read; {first}")
     twice = [name for name, count in Counter(item.name for item in source.items).items() if count > 1]
     if twice:
         raise ValueError(

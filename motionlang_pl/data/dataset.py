@@ -229,7 +229,8 @@ def _lines(store: Store, split: str, reading: Reading) -> tuple[NDArray[np.int64
     clip, whole = table.clip[rows], _whole(store, rows)
     last = store.valid_rows(reading.kind)[clip]
     start, stop = (
-        np.clip(reading.loader.row(seconds[rows], store.fps), 0, last) for seconds in (table.start, table.end)
+        np.clip(reading.loader.row(seconds[rows], store.fps), 0, last).astype(np.int64)
+        for seconds in (table.start, table.end)
     )
     start, stop = np.where(whole, 0, start), np.where(whole, last, stop)
     some = stop > start

@@ -50,9 +50,10 @@ class Loader(ABC):
         """What reports call it."""
         return type(self).__name__
 
-    def row(self, seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
-        """The row at which a tag points. (n,) seconds; returns (n,)."""
-        return np.floor(seconds * fps).astype(np.int64)
+    def row(self, seconds: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+        """The row at which a tag points, which may be beyond the clip. (n,) seconds; returns (n,) whole numbers."""
+        row: NDArray[np.float64] = np.floor(seconds * fps)
+        return row
 
     @abstractmethod
     def samples(self, lines: Lines, split: str) -> list[list[int]]:
@@ -74,9 +75,10 @@ class Loader(ABC):
 class Every(Loader):
     """Every distinct stretch that has a caption, with all its distinct captions."""
 
-    def row(self, seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
+    def row(self, seconds: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
         """The nearest row."""
-        return np.rint(seconds * fps).astype(np.int64)
+        row: NDArray[np.float64] = np.rint(seconds * fps)
+        return row
 
     def samples(self, lines: Lines, split: str) -> list[list[int]]:
         """One sample per stretch."""
@@ -95,7 +97,7 @@ class Guo(Loader):
     less, in evaluation too: repeat it with other seeds.
     """
 
-    def row(self, seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
+    def row(self, seconds: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
         """The row at 20 fps, whatever the store's rate is."""
         return super().row(seconds, TAGS_FPS)
 

@@ -48,9 +48,12 @@ def origin(path: str) -> str:
     """The origin of a recording: `KIT/3/kick_high_left02` for each of the ways to write its file.
 
     Old names of data sets become the present ones, a data set's folder inside a folder of the same name counts once
-    (BABEL's `BMLrub/BioMotionLab_NTroje/rub001/...`), spaces are underscores, and the file's ending is left out.
+    (BABEL's `BMLrub/BioMotionLab_NTroje/rub001/...`), spaces are underscores, and the file's ending is left out. Empty
+    for a path that names no file.
     """
     parts = [dataset_name(part) for part in path.replace("\\", "/").split("/") if part not in _NOT_NAMES]
+    if not parts:
+        return ""
     folders = [part for place, part in enumerate(parts[:-1]) if part != parts[place - 1] or place == 0]
     name = parts[-1].removesuffix(".npz").removesuffix(".npy")
     for ending in _ENDINGS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 # No side: "right away", "right now", "right here", "right there", "a right angle", "all right". "Upright" is one word.
-_RIGHT = r"(?<!all )right(?!\s+(?:away|now|here|there|angles?)\b)"
+_RIGHT = r"(?<!all )right(?!\s+(?:away|now|here|there)\b)(?!(?:\s+|-)angle(?:s|d)?\b)"
 _SIDE = rf"(?:left|{_RIGHT})(?=(?:s|wards?|most|handed|hand|side)?\b)"
-_TURN = r"(?:(?:counter|anti)[- ]?)?clockwise\b"
+_TURN = r"(?:(?:counter|anti)[- ]?)?clock[- ]?wise\b"
 _WORD = re.compile(rf"\b(?:{_SIDE}|{_TURN})", re.IGNORECASE)
-_TWINS = {"left": "right", "right": "left", "clockwise": "counterclockwise"}  # all others turn counterclockwise
+_SIDES = {"left": "right", "right": "left"}
 
 
 def mirror_words(text: str) -> str:
@@ -23,7 +23,8 @@ def mirror_words(text: str) -> str:
 
 def _twin(found: re.Match[str]) -> str:
     word = found.group()
-    twin = _TWINS.get(word.lower(), "clockwise")
+    other_turn = "counterclockwise" if word.lower().startswith("clock") else "clockwise"
+    twin = _SIDES.get(word.lower(), other_turn)
     if word.isupper():
         return twin.upper()
     return twin.capitalize() if word[0].isupper() else twin

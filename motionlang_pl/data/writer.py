@@ -170,7 +170,7 @@ class StoreWriter:
         Args:
             order: Names of the entries that the store is made of, in the store's order.
             splits: Names of all splits, also empty ones.
-            inputs: What `inputs_digest` says of the raw files.
+            inputs: How many raw items there are, and one SHA-256 over their names and contents.
             skips: What was skipped before any entry was read.
             allow_skips: Whether a store may be made although something was skipped.
 
@@ -183,7 +183,7 @@ class StoreWriter:
             raise ValueError(
                 f"{self.out}: not built, {len(skipped)} of the inputs could not be read, first {skipped[0].file}: "
                 f"{skipped[0].reason}; repair them and run the same command again (it goes on from here), or add "
-                "--allow_skips true"
+                "--allow-skips"
             )
         clips = [entry for entry in entries if entry["rows"]]
         folder = self._settle_frames(clips)

@@ -117,7 +117,7 @@ def compute(kind: str, joints: Tensor, skeleton: Skeleton, fps: float) -> Tensor
     if kind in ("humanml3d", "kitml"):
         rows = humanml3d(joints, fps) if kind == "humanml3d" else kitml(joints, fps)
         return torch.cat((rows, rows[-1:]))
-    raise ValueError(f"{kind} cannot be computed from joints; it has to be read from its own source")
+    raise ValueError(f"{kind} cannot be computed from joints, only read with SMPL's own poses; ik_rot6d can be")
 
 
 def joints_from(kind: str, features: Tensor, skeleton: Skeleton) -> Tensor:

@@ -12,7 +12,10 @@ def resample_positions(x: Tensor, fps_in: float, fps_out: float) -> Tensor:
     """Return values (T', ...) at `fps_out` of values (T, ...) at `fps_in`, linearly; the first frame stays the first.
 
     The last new frame lies at or before the last old one.  A whole ratio (120 to 20) picks every sixth frame exactly.
+    No frames give none.
     """
+    if not len(x):
+        return x
     last = int((len(x) - 1) * fps_out / fps_in + 1e-6)
     return positions_at(x, torch.arange(last + 1, dtype=torch.float64, device=x.device) * (fps_in / fps_out))
 

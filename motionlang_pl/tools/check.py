@@ -116,6 +116,12 @@ def _notes(store: Store) -> Iterator[str]:
     late = moving[table.end[moving] > _seconds(store)[table.clip[moving]] + 1e-6].tolist()
     if late:
         yield f"{len(late)} spans end after their clip and are cut there: {_some(_where(store, row) for row in late)}"
+    for kind in store.kinds:
+        start, stop = store.span_rows(kind, table.clip[moving], table.start[moving], table.end[moving])
+        empty = moving[stop <= start].tolist()
+        if empty:
+            places = _some(_where(store, row) for row in empty)
+            yield f"{len(empty)} spans hold no row of {kind} and are not read: {places}"
     sentences = {name: {table.text[row] for row in table.rows(name).tolist()} - {""} for name in store.splits}
     clips = {name: set(table.clip[table.rows(name)].tolist()) - {-1} for name in store.splits}
     for place, one in enumerate(store.splits):
@@ -156,12 +162,6 @@ def _errors(store: Store) -> Iterator[str]:
     if len(table) and (table.clip.min() < -1 or table.clip.max() >= store.meta["clips"]):
         yield "annotations of clips that are not there"
         return
-    for kind in store.kinds:
-        rows = np.flatnonzero(table.clip >= 0)
-        start, stop = store.span_rows(kind, table.clip[rows], table.start[rows], table.end[rows])
-        empty = rows[stop <= start].tolist()
-        if empty:
-            yield f"{len(empty)} spans hold no row of {kind}: {_some(_where(store, row) for row in empty)}"
     blank = [row for row, text in enumerate(table.text) if text and not text.strip()]
     if blank:
         yield f"{len(blank)} sentences are blank: {_some(_where(store, row) for row in blank)}"

@@ -96,7 +96,7 @@ def amass(
         datasets: Names of the data sets to read, old or present ones; else all.
         splits: Folder of split lists NAME.txt, each line DATASET, DATASET/SUBJECT or DATASET/SUBJECT/NAME; what no list
             names is left out. Without it 80, 10 and 10 percent of subjects are train, val and test, by a hash.
-        features: Feature kinds: joints (always there), smpl_rot6d, ik_rot6d; at 20 fps also humanml3d.
+        features: Feature kinds: joints (always there), smpl_rot6d, ik_rot6d, angles; at 20 fps also humanml3d.
         window: Seconds of a window; windows are annotations, frames are stored once.
         stride: Seconds from the start of a window to the next; a last one ends with its clip.
         workers: Processes that read.
@@ -238,7 +238,8 @@ def index(
         texts: HumanML3D's folder of ID.txt (unpack texts.zip).
         splits: Folder of split lists NAME.txt, one id a line.
         out: The store to build; a killed run goes on when called again.
-        humanact12: Folder of HumanAct12's .npy of joints (T, 24, 3) at 20 fps; without it those clips are left out.
+        humanact12: HumanML3D's own folder of HumanAct12 (unpack humanact12.zip), .npy of joints (T, 24, 3) at 20 fps;
+            without it those clips are left out.
         features: Feature kinds: joints, humanml3d, ik_rot6d, angles.
         workers: Processes that read.
         allow_skips: Build the store even if something could not be read or recordings are missing.
@@ -311,7 +312,10 @@ def synthetic(
             index are annotations over amass, which has to be there or stand before them.
     """
     stores: dict[str, tuple[Callable[[Path, int, int], None], Callable[[Path, Path], None]]] = {
-        "humanml3d": (write_humanml3d, lambda raw, store: humanml3d(raw, store, features=["joints", "humanml3d"])),
+        "humanml3d": (
+            write_humanml3d,
+            lambda raw, store: humanml3d(raw, store, features=["joints", "humanml3d", "angles"]),
+        ),
         "amass": (write_amass, lambda raw, store: amass(raw, store, splits=raw / "splits")),
         "kitml": (write_kitml, lambda raw, store: kitml(raw, store, features=["joints", "kitml"])),
         "babel": (write_babel, lambda raw, store: babel(raw, out / "amass", store)),

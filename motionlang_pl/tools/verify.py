@@ -6,7 +6,7 @@ so that plain recomputing is off by up to 0.1; the last velocities tell where it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from motionlang_pl.data.build import in_order
-from motionlang_pl.data.sources.raw import BadInput, load_array
+from motionlang_pl.data.sources.raw import BadInput, frame_shape, load_array
 from motionlang_pl.motion.humanml3d import (
     HUMANML3D,
     KITML,
@@ -83,7 +83,7 @@ def verify(folder: Path, limit: int | None, workers: int) -> None:
         if limit < 1:
             raise ValueError(f"--limit {limit}: at least one clip has to be verified")
         names = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, limit).astype(int))]
-    body, compute = _body(folder / VECS / names[0])
+    body, compute = _body([folder / VECS / name for name in names])
     work = in_order(partial(_verified, folder, body, compute), names, workers)
     results = dict(zip(names, tqdm(work, folder.name, len(names), unit="clip", disable=None), strict=True))
     errors = {name: found for name, found in results.items() if isinstance(found, Errors)}
@@ -103,17 +103,14 @@ def verify(folder: Path, limit: int | None, workers: int) -> None:
         raise SystemExit(1)
 
 
-def _body(file: Path) -> tuple[Body, Callable[[Tensor], Tensor]]:
-    """Which data set it is, and its columns of a motion in its own unit."""
-    try:
-        width = np.load(file, mmap_mode="r", allow_pickle=False).shape[-1]
-    except (ValueError, OSError, EOFError, IndexError):
-        width = 0
-    if width == 263:
+def _body(files: Sequence[Path]) -> tuple[Body, Callable[[Tensor], Tensor]]:
+    """Which data set it is, as the first file tells that can be read, and its columns of a motion in its own unit."""
+    file, shape = next(((file, shape) for file in files if (shape := frame_shape(file))), (files[0], (0,)))
+    if shape == (263,):
         return HUMANML3D, humanml3d
-    if width == 251:
+    if shape == (251,):
         return KITML, _kitml
-    raise ValueError(f"{file}: has rows of {width} columns, not HumanML3D's 263 or KIT-ML's 251")
+    raise ValueError(f"{file}: has rows of {shape[0]} columns, not HumanML3D's 263 or KIT-ML's 251")
 
 
 def _kitml(motion: Tensor) -> Tensor:

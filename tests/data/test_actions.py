@@ -233,7 +233,7 @@ def test_bad_inputs_are_named_and_counted(raws: dict[str, Path], capsys: pytest.
         "has subject 13, who is nobody of humanact12",
         "18, 3), not (T, 24, 3)",
         "has no frames",
-        "is too short: less than two frames at 20 fps",
+        "is too short: 1 frames at 20 fps, a motion needs 2",
         "m above the toes; are these SMPL joints in metres, y down?",
         "not a NumPy array file (a pickle or something else",
         "8 of the inputs could not be read",

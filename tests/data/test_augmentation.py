@@ -50,6 +50,8 @@ def data(store: str, **settings: float) -> MotionLanguageData:
             "stands upright right away, at a right angle, alright",
             "stands upright right away, at a right angle, alright",
         ),
+        ("turns clock wise, then counter clock-wise", "turns counterclockwise, then clockwise"),
+        ("a right-angled bend, his left-hand side", "a right-angled bend, his right-hand side"),
         ("both hands", "both hands"),
     ],
 )

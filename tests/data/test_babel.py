@@ -11,8 +11,8 @@ from raw_folder import write_amass
 from motionlang_pl.cli import main
 from motionlang_pl.data.module import MotionLanguageData
 from motionlang_pl.data.sources.babel import label_set
+from motionlang_pl.data.sources.synthetic import annotations as synthetic_annotations
 from motionlang_pl.data.sources.synthetic import clips as synthetic
-from motionlang_pl.data.sources.synthetic import synthetic_annotations
 from motionlang_pl.data.store import Store
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -127,6 +127,17 @@ def test_transitions_are_left_out_and_counted_unless_asked_for(
 def test_processed_labels_are_the_sentences_where_asked_for(tmp_path: Path, amass: Path) -> None:
     store = babel(tmp_path, amass, "--text", "proc_label", train=TRAIN)
     assert {text for _, _, _, text, _ in said(store, "train")} == {"WAVE", "WALK", "JOG", "JOG ON A TREADMILL"}
+
+
+def test_segments_of_a_frame_or_less_are_left_out_and_no_other_makes_the_store_wrong(
+    tmp_path: Path, amass: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = [(1.02, 1.037), (2.0, 2.04), (3.96, 4.0), (1.0, None)]
+    labels = [{**segment(f"{start}", "a"), "start_t": start, "end_t": end} for start, end in times]
+    store = babel(tmp_path, amass, train={"7": record(WALK, 4.0, frame_ann={"labels": labels})})
+    assert [start for _, start, *_ in said(store, "train")] == [2.0, 3.96]
+    assert "2 segments of a frame or less left out" in capsys.readouterr().err
+    main(["check", str(store.path)])
 
 
 def test_all_people_of_the_extra_files_are_a_split_of_their_own(tmp_path: Path, amass: Path) -> None:

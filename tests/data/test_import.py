@@ -77,6 +77,13 @@ def test_z_up_millimetres_give_the_store_of_y_up_metres(tmp_path: Path, capsys: 
     assert facing[1, 0] - facing[2, 0] > 0.1 and abs(facing[0, [0, 2]]).max() < 1e-6 and joints(one)[..., 1].min() == 0
 
 
+def test_a_motion_that_is_left_out_whole_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, frames in (("long", 40), ("short", 10)):
+        write_bvh(tmp_path / "raw" / f"{name}.bvh", frames=frames)
+    arguments = ("--motions", tmp_path / "raw", "--out", tmp_path / "store", "--skip-first", "10")
+    assert "short.bvh: is too short: 0 frames" in error(*arguments, capsys=capsys)
+
+
 def test_every_sixth_frame_of_120_fps_is_kept_as_it_is(tmp_path: Path) -> None:
     write_bvh(tmp_path / "raw" / "a.bvh", frames=61, seconds="0.008333")
     store = prepare(tmp_path / "raw", tmp_path / "store", "--keep-bones")
@@ -136,7 +143,7 @@ def test_all_feature_kinds_can_be_had(tmp_path: Path) -> None:
     main(["prepare", "import", "--motions", str(tmp_path / "raw"), "--out", str(tmp_path / "store"),
           "--features", "joints", "humanml3d", "ik_rot6d", "angles"])  # fmt: skip
     store = Store.open(tmp_path / "store")
-    assert store.kinds == ("joints", "humanml3d", "ik_rot6d", "angles") and store.fps == 20
+    assert store.kinds == ("joints", "ik_rot6d", "humanml3d", "angles") and store.fps == 20
     assert store.meta["kinds"]["humanml3d"] == {"columns": 263, "repeated_last_rows": 1}
 
 
@@ -281,6 +288,7 @@ def test_a_motion_that_is_of_no_use_is_named(tmp_path: Path, capsys: pytest.Capt
         ("a.npz", {"joints": np.zeros((5, 22, 3)), "fps": "fast"}, "not a number of frames per second"),
         ("a.npz", {"other": np.zeros(3)}, "has no array `joints`; it has other"),
         ("a.npz", b"PK\x03\x04", "damaged"),
+        ("a.npz", b"\x93NUMPY\x01\x00", "not a .npz file"),
         ("a.bvh", b"HIERARCHY\nROOT Hips\n{\n", "has no line MOTION: it is empty, cut off, or no BVH"),
         ("a.amc", b"1\nroot 0 0 0 0 0 0\n", "has no skeleton: none of 0 .asf files beside it"),
     ],
@@ -314,7 +322,11 @@ def test_where_no_motion_can_be_read_the_first_is_named(
         ),
         (body(20), ("--rig", "mixamo"), "has no joint Hips, LeftUpLeg, RightUpLeg, Spine, LeftLeg"),
         (body(20), ("--fps", "30", "--features", "humanml3d"), "humanml3d is defined at 20 fps"),
-        (body(20), ("--features", "smpl_rot6d"), "--features ['smpl_rot6d']: motions of one's own give joints"),
+        (
+            body(20),
+            ("--features", "smpl_rot6d"),
+            "smpl_rot6d cannot be computed from joints",
+        ),
     ],
 )
 def test_what_neither_is_stated_nor_can_be_told_is_asked_for(

@@ -11,8 +11,8 @@ from raw_folder import joints, write_amass
 
 from motionlang_pl.cli import main
 from motionlang_pl.data.sources.crops import Crop, read_crops, source
+from motionlang_pl.data.sources.synthetic import annotations as synthetic_annotations
 from motionlang_pl.data.sources.synthetic import clips as synthetic
-from motionlang_pl.data.sources.synthetic import synthetic_annotations
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.kinematics import forward_kinematics
@@ -129,11 +129,38 @@ def test_what_is_missing_is_named_before_any_work_and_data_sets_once(
         prepare(tmp_path, amass, rows, dict.fromkeys([*names, "000099"], WHOLE))
     lines = capsys.readouterr().err.splitlines()
     assert "missing BMLmovi: AMASS's data set BMLmovi is not in the store, and 3 clips need it" in lines
-    assert "missing 000004: ends at 5 s, its recording KIT/3/walk (100 fps) at 4 s already" in lines
+    assert "missing 000004: ends at 5 s, its recording KIT/3/walk (100 fps) ends at 4 s" in lines
     assert not (tmp_path / ".store.partial").exists()
     store = prepare(tmp_path, amass, rows, dict.fromkeys([*names, "000099"], WHOLE), "--allow-skips")
     assert list(store.clips.ids) == ["000005"] and store.clips.rows.tolist() == [20]
     assert "1 clips end with their recording" in capsys.readouterr().err
+
+
+def test_a_clip_that_starts_after_its_recording_is_named(
+    tmp_path: Path, amass: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1 of the inputs are missing"):
+        prepare(tmp_path, amass, [f"{WALK},100,-1,000001.npy"], {"000001": WHOLE})
+    assert "missing 000001: starts at 5 s, its recording KIT/3/walk (100 fps) ends at 4 s" in capsys.readouterr().err
+
+
+def test_rows_that_hold_no_frame_or_name_no_recording_are_named(
+    tmp_path: Path, amass: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{WALK},-5,20,000001.npy", f"{WALK},20,10,000002.npy", ",0,20,000003.npy"]
+    with pytest.raises(SystemExit, match="3 of the inputs are missing"):
+        prepare(tmp_path, amass, rows, dict.fromkeys(["000001", "000002", "000003"], WHOLE))
+    lines = capsys.readouterr().err.splitlines()
+    assert {"missing 000003: names no recording", "missing 000001: has no frame from -5 to 20"} <= set(lines)
+
+
+def test_humanact12_with_y_down_is_refused(tmp_path: Path, amass: Path) -> None:
+    act = "./pose_data/humanact12/humanact12/P01G01R01F0069T0143A0102.npy,0,-1,000002.npy"
+    (tmp_path / "acts").mkdir()
+    body = joints(50, 3) * np.array([1.0, -1.0, -1.0], dtype=np.float32)
+    np.save(tmp_path / "acts" / "P01G01R01F0069T0143A0102.npy", np.concatenate([body, body[:, 20:22]], axis=1))
+    with pytest.raises(SystemExit, match=r"P01G01R01F0069T0143A0102\.npy: its head is below its feet"):
+        prepare(tmp_path, amass, [act], {"000002": WHOLE}, "--humanact12", str(tmp_path / "acts"))
 
 
 def test_an_unreadable_text_is_named(tmp_path: Path, amass: Path) -> None:

@@ -85,6 +85,15 @@ def test_a_caption_of_tmr_comes_with_its_own_stretch(store: str) -> None:
     assert {tested[2, epoch].caption for epoch in range(9)} == {"whole"}
 
 
+def test_a_tag_far_beyond_the_clip_means_its_end(tmp_path: Path) -> None:
+    write_clip(tmp_path / "raw", "000001", 100, 0, "from one second on#a/DET#1.0#1e300")
+    for split in ("train", "val", "test"):
+        (tmp_path / "raw" / f"{split}.txt").write_text("000001")
+    main(["prepare", "humanml3d", f"--raw={tmp_path / 'raw'}", f"--out={tmp_path / 'store'}", "--features", "joints"])
+    for loader in (Every(), Guo(), TMR(), MoPatch()):
+        assert pairs(str(tmp_path / "store"), loader).lengths.tolist() == [80]
+
+
 def test_mopatch_reads_the_first_line_alone_and_224_frames(store: str) -> None:
     samples = pairs(store, MoPatch(), mirrored=False)
     assert samples.captions == [["short"], ["one"], ["whole"], ["ten seconds"], ["first a part"], ["long"]]

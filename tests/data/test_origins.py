@@ -26,6 +26,11 @@ def test_every_way_to_write_a_recording_gives_one_name(written, name):
     assert origin(written) == name
 
 
+@pytest.mark.parametrize("written", ["", ".", "/", "./pose_data/"])
+def test_a_path_without_a_file_has_no_origin(written):
+    assert origin(written) == ""
+
+
 def test_a_data_set_has_one_present_name_and_all_its_others_lead_to_it():
     assert other_names("MPI_HDM05") == ["HDM05", "MPIHDM05"] and other_names("KIT") == []
     assert {dataset_name(name) for name in ("SSM", *other_names("SSM"))} == {"SSM"}

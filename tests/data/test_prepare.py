@@ -33,7 +33,7 @@ def contents(store: Path) -> dict[str, str]:
 def test_a_folder_becomes_a_store(raw: Path, tmp_path: Path) -> None:
     prepare.humanml3d(raw, tmp_path / "store", features=["humanml3d", "joints", "ik_rot6d"])
     store = Store.open(tmp_path / "store")
-    assert store.kinds == ("joints", "humanml3d", "ik_rot6d") and store.splits == ("train", "val", "test")
+    assert store.kinds == ("joints", "ik_rot6d", "humanml3d") and store.splits == ("train", "val", "test")
     assert list(store.clips.ids) == ["000001", "000002", "000003", "000004", "000005", "M000001"]
     assert store.clips.mirrored.tolist() == [False] * 5 + [True]
     assert store.clips.source[0] == "new_joints/000001.npy"
@@ -200,7 +200,7 @@ def test_bad_input_is_named_with_its_reason_and_fails_unless_allowed(
     raw: Path, tmp_path: Path, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     BROKEN[reason](raw)
-    with pytest.raises(ValueError, match=f"1 of the inputs could not be read, first {reason}.*--allow_skips true"):
+    with pytest.raises(ValueError, match=f"1 of the inputs could not be read, first {reason}.*--allow-skips"):
         prepare.humanml3d(raw, tmp_path / "store", features=["joints"])
     prepare.humanml3d(raw, tmp_path / "store", features=["joints"], allow_skips=True)
     skipped = Store.open(tmp_path / "store").meta["skipped"]
@@ -214,7 +214,7 @@ def test_folders_that_are_not_there_are_named(raw: Path, tmp_path: Path) -> None
         prepare.humanml3d(tmp_path, tmp_path / "store")
     with pytest.raises(FileNotFoundError, match="texts: no such folder of split lists"):
         prepare.humanml3d(raw, tmp_path / "store", splits=tmp_path / "texts")
-    with pytest.raises(ValueError, match="humanml3d gives joints, humanml3d, ik_rot6d, angles"):
+    with pytest.raises(ValueError, match="--features smpl_rot6d at 20 fps: smpl_rot6d cannot be computed from joints"):
         prepare.humanml3d(raw, tmp_path / "store", features=["smpl_rot6d"])
 
 
@@ -270,3 +270,17 @@ def test_real_motion_becomes_a_store(tmp_path: Path) -> None:
         store.read("humanml3d", 0, 0, 198), np.load(REAL / "cmu_hml3d" / "new_joint_vecs" / "000218.npy")
     )
     check(tmp_path / "store")
+
+
+def test_a_folder_without_lists_is_no_folder_of_splits(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for prepared in (prepare.text, prepare.humanml3d):
+        with pytest.raises(FileNotFoundError, match=r"empty: no lists NAME\.txt in it; --splits"):
+            prepared(raw, tmp_path / "store", splits=tmp_path / "empty")
+
+
+def test_lists_of_no_ids_are_nothing_to_read(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "train.txt").write_text("../a\n")
+    with pytest.raises(ValueError, match=r"nothing to read; first problem train\.txt:1: '\.\./a' is no clip id"):
+        prepare.humanml3d(raw, tmp_path / "store", splits=tmp_path / "lists", allow_skips=True)

@@ -12,8 +12,9 @@ from raw_folder import write_amass
 
 from motionlang_pl.cli import main
 from motionlang_pl.data.origins import dataset_name, origin
+from motionlang_pl.data.sources import unified
+from motionlang_pl.data.sources.synthetic import annotations as synthetic_annotations
 from motionlang_pl.data.sources.synthetic import clips as synthetic
-from motionlang_pl.data.sources.synthetic import synthetic_annotations, unified
 from motionlang_pl.data.store import Store
 from motionlang_pl.motion.retarget import bone_lengths
 from motionlang_pl.motion.skeleton import SMPL22

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import origin
-from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, reading, stamp
-from motionlang_pl.data.writer import Entry, Kind, Skip
-from motionlang_pl.motion.features import COLUMNS, canonical, column_map, columns, compute
+from motionlang_pl.data.sources.computed import frames_of, kinds_of, require_motion
+from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, open_arrays, stamp
+from motionlang_pl.data.writer import Entry, Skip
+from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.kinematics import forward_kinematics
 from motionlang_pl.motion.resample import resample_positions, resample_rotations
 from motionlang_pl.motion.rotations import matrix_from_axis_angle, matrix_from_rot6d, rot6d_from_matrix
@@ -97,14 +98,10 @@ def action_source(
     Raises:
         ValueError: a frame rate or kind that cannot be, or names of which none is the set's.
     """
-    if not all(math.isfinite(rate) and rate > 0 for rate in (fps, actions.fps)):
-        raise ValueError(f"--fps {fps:g}, source {actions.fps:g}: frames per second must be more than 0")
-    standing = forward_kinematics(torch.eye(3).expand(2, 22, 3, 3), torch.zeros(2, 3), SMPL22)
-    for kind in features:
-        columns(kind, SMPL22)
-        if kind != "smpl_rot6d":
-            compute(kind, standing, SMPL22, fps)  # says so where the frame rate rules the kind out
-    wanted = tuple(kind for kind in COLUMNS if kind in features)
+    kinds = kinds_of(features, SMPL22, fps, read=("smpl_rot6d",))
+    if not (math.isfinite(actions.fps) and actions.fps > 0):
+        raise ValueError(f"--source_fps {actions.fps:g}: frames per second must be more than 0")
+    wanted = tuple(kinds)
     items: dict[str, ActionItem] = {}
     skips = []
     for name, place, files in clips:
@@ -125,7 +122,7 @@ def action_source(
         raw=raw,
         fps=fps,
         skeleton=SMPL22.name,
-        kinds={kind: Kind(columns(kind, SMPL22), _repeated(kind)) for kind in wanted},
+        kinds=kinds,
         options={"features": list(wanted), "fps": fps, "source_fps": actions.fps},
         tables=tables,
         splits=tuple(actions.subjects),
@@ -145,12 +142,7 @@ def never_loaded(pickle: Path, layout: str) -> str:
 
 def load_arrays(file: Path, columns_of: dict[str, int]) -> dict[str, NDArray[np.float32]]:
     """Finite arrays (T, C) of a .npz, by name; all have the same T. BadInput where one is not there or wrong."""
-    if not file.is_file():
-        raise BadInput(file, "no such file")
-    with file.open("rb") as opened:
-        if opened.read(2) != b"PK":
-            raise BadInput(file, "not a .npz file (a pickle or something else; pickles are never loaded)")
-    with reading(file), np.load(file, allow_pickle=False) as arrays:
+    with open_arrays(file) as arrays:
         missing = [name for name in columns_of if name not in arrays.files]
         if missing:
             raise BadInput(file, f"has no {', '.join(missing)}; it has {', '.join(arrays.files) or 'nothing'}")
@@ -181,28 +173,15 @@ def posed(item: ActionItem, poses: NDArray[np.float32], root: NDArray[np.float32
 
 def clip_entry(item: ActionItem, joints: Tensor, rot6d: Tensor | None) -> Entry:
     """The store's entry of a clip: joints (T, 22, 3), and SMPL's rotations (T, 22, 6) where they are known."""
-    if len(joints) < 2:
-        raise BadInput(item.files[0], f"is too short: less than two frames at {item.fps:g} fps")
-    frames: dict[str, NDArray[np.float32]] = {}
-    for kind in item.features:
-        if kind == "smpl_rot6d":
-            assert rot6d is not None
-            frames[kind] = rot6d.flatten(1).float().numpy()
-        else:
-            frames[kind] = compute(kind, joints.float(), SMPL22, item.fps).numpy()
-        if not np.isfinite(frames[kind]).all():
-            raise BadInput(item.files[0], f"its {kind} features are not finite; do its limbs have a length?")
+    require_motion(joints, item.fps, item.files[0])
+    read = {} if rot6d is None else {"smpl_rot6d": rot6d.flatten(1).float().numpy()}
     return Entry(
         name=item.name,
         stamp=stamp(item),
         digest=digest(item),
         spans=[Span(0.0, len(joints) / item.fps, item.label, "", (item.label,), item.split)],
-        frames=frames,
+        frames=frames_of(joints.float(), item.features, SMPL22, item.fps, item.files[0], read),
         source=item.files[0].relative_to(item.raw).as_posix(),
         origin=item.origin,
         source_fps=item.recorded,
     )
-
-
-def _repeated(kind: str) -> int:
-    return int(column_map(kind, SMPL22).next_frame.any())

@@ -16,30 +16,21 @@ import numpy as np
 import torch
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import dataset_name, origin
 from motionlang_pl.data.sources.amass_folder import motions_in, name_of, splits_by_lists, splits_by_subject
 from motionlang_pl.data.sources.body_models import Body, body_of, find, load, posed_joints, read_betas, rest_joints
-from motionlang_pl.data.sources.raw import (
-    BadInput,
-    Item,
-    Source,
-    checked,
-    digest,
-    reading,
-    split_lists,
-    stamp,
-)
-from motionlang_pl.data.writer import Entry, Kind, Skip, sha256
-from motionlang_pl.motion.features import COLUMNS, column_map, columns, compute
+from motionlang_pl.data.sources.computed import frames_of, kinds_of, require_motion
+from motionlang_pl.data.sources.raw import BadInput, Item, Source, checked, digest, open_arrays, split_lists, stamp
+from motionlang_pl.data.writer import Entry, Skip, sha256
 from motionlang_pl.motion.kinematics import forward_kinematics
 from motionlang_pl.motion.resample import resample_positions, resample_rotations
 from motionlang_pl.motion.rotations import matrix_from_axis_angle, matrix_from_rot6d, rot6d_from_matrix
 from motionlang_pl.motion.skeleton import SMPL22
 
 SPLITS = ("train", "val", "test")
+ROTATIONS = ("smpl_rot6d",)  # read; all other kinds are computed of joints
 
 
 class Windows(NamedTuple):
@@ -93,7 +84,7 @@ def source(
     Raises:
         FileNotFoundError, ValueError: something asked for is not there or cannot be; all of it is named.
     """
-    kinds = _kinds(features, fps)
+    kinds = kinds_of(("joints", *features), SMPL22, fps, ROTATIONS)
     if not (math.isfinite(windows.length) and round(windows.length * fps) >= 2 and windows.stride * fps >= 1):
         raise ValueError(
             f"--window {windows.length:g} --stride {windows.stride:g}: seconds; at {fps:g} fps a window has two frames "
@@ -142,7 +133,7 @@ def source(
 
 def read_motion(item: AMASSItem) -> Entry:
     """Reads one motion and resamples it; BadInput where it cannot be used."""
-    with reading(item.file), np.load(item.file, allow_pickle=False) as arrays:
+    with open_arrays(item.file) as arrays:
         poses, trans, rate = _motion(item.file, arrays)
         rest = None if item.body is None else rest_joints(load(item.body), read_betas(item.file, arrays))
     local = matrix_from_axis_angle(torch.from_numpy(poses).double().reshape(-1, 22, 3))
@@ -152,38 +143,22 @@ def read_motion(item: AMASSItem) -> Entry:
     root = (torch.from_numpy(trans).double() + pelvis) @ y_up.T
     rot6d = resample_rotations(rot6d_from_matrix(local), rate, item.fps)
     root = resample_positions(root, rate, item.fps)
-    if len(root) < 2:
-        raise BadInput(item.file, f"is too short: {len(trans)} frames at {rate:g} fps")
+    require_motion(root, item.fps, item.file)
     local = matrix_from_rot6d(rot6d)
     joints = forward_kinematics(local, root, SMPL22) if rest is None else posed_joints(rest, local, root)
     place = item.file.relative_to(item.raw).as_posix()
+    read = {"smpl_rot6d": rot6d.flatten(1).float().numpy()}
     rows = item.windows.rows(len(root), item.fps)
     return Entry(
         name=item.name,
         stamp=stamp(item),
         digest=digest(item),
         spans=[Span(a / item.fps, b / item.fps, "", "", (), split) for split in item.splits for a, b in rows],
-        frames={kind: _rows(kind, joints, rot6d, item) for kind in item.features},
+        frames=frames_of(joints, item.features, SMPL22, item.fps, item.file, read),
         source=place,
         origin=origin(place),
         source_fps=rate,
     )
-
-
-def _kinds(features: Sequence[str], fps: float) -> dict[str, Kind]:
-    """The feature kinds of the store; ValueError for one that the skeleton or the frame rate cannot have."""
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"--fps {fps}: frames per second must be more than 0")
-    standing = forward_kinematics(torch.eye(3).expand(2, 22, 3, 3), torch.zeros(2, 3), SMPL22)
-    kinds = {kind: Kind(columns(kind, SMPL22), _repeated(kind)) for kind in ("joints", *features)}
-    for kind in kinds:
-        if kind != "smpl_rot6d":
-            compute(kind, standing, SMPL22, fps)
-    return {kind: kinds[kind] for kind in COLUMNS if kind in kinds}
-
-
-def _repeated(kind: str) -> int:
-    return int(column_map(kind, SMPL22).next_frame.any())
 
 
 def _bodies(raw: Path, files: Sequence[Path]) -> tuple[dict[Path, Body], list[Skip]]:
@@ -222,11 +197,3 @@ def _motion(file: Path, arrays: NpzFile) -> tuple[NDArray[np.float32], NDArray[n
         raise BadInput(file, f"has poses of shape {poses.shape}, not (T, 66 or more)")
     poses = checked(file, poses[:, :66], (None, 66))
     return poses, checked(file, trans, (len(poses), 3)), rate
-
-
-def _rows(kind: str, joints: Tensor, rot6d: Tensor, item: AMASSItem) -> NDArray[np.float32]:
-    frames = rot6d.flatten(1) if kind == "smpl_rot6d" else compute(kind, joints, SMPL22, item.fps)
-    rows: NDArray[np.float32] = frames.float().numpy()
-    if not np.isfinite(rows).all():
-        raise BadInput(item.file, f"its {kind} features are not finite")
-    return rows

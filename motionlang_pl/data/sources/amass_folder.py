@@ -77,8 +77,6 @@ def splits_by_subject(raw: Path, files: Sequence[Path]) -> dict[Path, tuple[str,
 def splits_by_lists(raw: Path, files: Sequence[Path], folder: Path) -> dict[Path, tuple[str, ...]]:
     """The splits of each motion that a list names, itself, by its subject or by its data set; the most exact counts."""
     lists = split_lists(folder)
-    if not lists:
-        raise FileNotFoundError(f"{folder}: no lists NAME.txt; each line is DATASET, DATASET/SUBJECT or a motion of it")
     listed: dict[str, tuple[str, ...]] = {}
     for file in lists:
         for place in dict.fromkeys(origin(line) for line in read_lines(file) if line):

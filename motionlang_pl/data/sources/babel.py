@@ -8,7 +8,6 @@ extra files have any number of both, by several people. Labels of the test split
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Literal
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import origin
-from motionlang_pl.data.sources.over_amass import TOLERANCE, Recordings, Stretch, clipped, note, read_rows
+from motionlang_pl.data.sources.over_amass import TOLERANCE, Recordings, Stretch, are_numbers, clipped, note, read_rows
 from motionlang_pl.data.sources.raw import Item, Source, digest, stamp
 from motionlang_pl.data.writer import Entry, Kind, Skip
 
@@ -149,7 +148,7 @@ def _records(file: Path) -> dict[str, dict[str, Any]]:
         raise ValueError(f"{file}: not a file of BABEL: it holds no records by id")
     for name, record in records.items():
         usable = isinstance(record, dict) and isinstance(record.get("feat_p"), str)
-        if not usable or not _numbers(record.get("dur")):
+        if not usable or not are_numbers(record.get("dur")):
             raise ValueError(
                 f"{file}: not a file of BABEL: record {name!r} has no `feat_p` (a path) and `dur` (seconds)"
             )
@@ -175,9 +174,9 @@ def _spans(
             left_out["segments without a label"] += 1
             continue
         start, end = segment.get("start_t", 0.0), segment.get("end_t", seconds)
-        within = clipped(float(start), float(end), seconds, fps) if _numbers(start, end) else None
+        within = clipped(float(start), float(end), seconds, fps) if are_numbers(start, end) else None
         if within is None:
-            left_out["segments shorter than half a frame"] += 1
+            left_out["segments of a frame or less"] += 1
             continue
         yield Span(*within, words, "", tuple(action for action in actions if action), split)
 
@@ -199,7 +198,3 @@ def _is_transition(span: Span) -> bool:
 def _words(label: object) -> str:
     """A label on one line; nothing where there is none (the test split has null or NaN)."""
     return " ".join(label.split()) if isinstance(label, str) else ""
-
-
-def _numbers(*values: object) -> bool:
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)

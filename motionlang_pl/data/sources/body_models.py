@@ -12,14 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from smplx.lbs import batch_rigid_transform, blend_shapes, vertices2joints
 from torch import Tensor
 
-from motionlang_pl.data.sources.raw import BadInput, checked, reading
+from motionlang_pl.data.sources.raw import BadInput, checked, open_arrays
 from motionlang_pl.motion.skeleton import SMPL22
 
 JOINTS = len(SMPL22.joints)  # the body comes first in both models
@@ -56,7 +55,7 @@ class BodyModel(NamedTuple):
 
 def body_of(file: Path) -> Body:
     """The body model that a motion of AMASS was fitted with; BadInput where it does not say."""
-    with reading(file), np.load(file, allow_pickle=False) as arrays:
+    with open_arrays(file) as arrays:
         if "gender" not in arrays.files:
             raise BadInput(file, "has no gender, so no body model can be chosen")
         gender = _word(arrays["gender"])
@@ -99,7 +98,7 @@ def load(file: Path) -> BodyModel:
     """Reads a body model; BadInput where it is none of the 22 joints, or has pickled objects for what is needed."""
     found: dict[str, NDArray[Any]] = {}
     pickled = []
-    with reading(file), np.load(file, allow_pickle=False) as archive:
+    with open_arrays(file) as archive:
         missing = [name for name in _ARRAYS if name not in archive.files]
         if missing:
             raise BadInput(file, f"has no {', '.join(missing)}: not a body model of SMPL-H or SMPL-X")

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import origin
+from motionlang_pl.data.sources.computed import kinds_of
 from motionlang_pl.data.sources.humanml3d import read_spans
 from motionlang_pl.data.sources.origin_index import is_mirrored
 from motionlang_pl.data.sources.over_amass import (
@@ -26,9 +28,9 @@ from motionlang_pl.data.sources.over_amass import (
     note,
     read_joints,
     standard_frames,
-    standard_kinds,
 )
 from motionlang_pl.data.sources.raw import (
+    BadInput,
     Item,
     Source,
     digest,
@@ -104,14 +106,12 @@ def source(
     Raises:
         FileNotFoundError, ValueError: a file, list or store is not there, is something else, or a kind cannot be had.
     """
-    kinds = standard_kinds(features, FPS)
+    kinds = kinds_of(features, SMPL22, FPS)
     if not texts.is_dir():
         raise FileNotFoundError(f"{texts}: no such folder; --texts is HumanML3D's folder of ID.txt (unpack texts.zip)")
     if humanact12 is not None and not humanact12.is_dir():
         raise FileNotFoundError(f"{humanact12}: no such folder; --humanact12 holds HumanAct12's .npy files")
     lists = split_lists(splits)
-    if not lists:
-        raise FileNotFoundError(f"{splits}: no lists NAME.txt of ids; --splits is the folder that holds them")
     listed, skips = read_split_lists(lists)
     crops = read_crops(index)
     recordings = Recordings(amass)
@@ -138,10 +138,12 @@ def source(
         rate, seconds = recordings.source_fps(crop.origin), recordings.seconds(crop.origin)
         start, end, second = crop.seconds(rate)
         beyond = 0.0 if crop.end == -1 else end - seconds
+        if crop.start < 0 or start >= end:
+            skips.append(Skip(name, f"has no frame from {crop.start} to {crop.end}"))
+            continue
         if beyond > TOLERANCE or start >= seconds:
-            skips.append(
-                Skip(name, f"ends at {end:g} s, its recording {crop.origin} ({rate:g} fps) at {seconds:g} s already")
-            )
+            place = f"starts at {start:g} s" if start >= seconds else f"ends at {end:g} s"
+            skips.append(Skip(name, f"{place}, its recording {crop.origin} ({rate:g} fps) ends at {seconds:g} s"))
             continue
         counts[f"clips end with their recording, {TOLERANCE:g} s or less before the index says"] += beyond > 2 / FPS
         stretch = recordings.stretch(crop.origin, start, end)
@@ -191,7 +193,7 @@ def read_crops(file: Path) -> dict[str, Crop]:
 def read_crop(item: CropItem) -> Entry:
     """Reads one clip, gives it HumanML3D's body and place, and computes its features."""
     if isinstance(item.motion, Path):
-        file, joints = item.motion, torch.from_numpy(load_array(item.motion, (None, 24, 3))[:, : len(SMPL22.joints)])
+        file, joints = item.motion, _humanact12(item.motion)
     else:
         file, joints = item.raw / item.name, read_joints(item.motion, FPS)
     frames = standard_frames(joints, item.mirrored, item.features, FPS, file)
@@ -214,3 +216,12 @@ def read_crop(item: CropItem) -> Entry:
         origin=item.crop.origin,
         source_fps=item.source_fps,
     )
+
+
+def _humanact12(file: Path) -> Tensor:
+    """The joints (T, 22, 3) of a file that comes with HumanML3D, as they are: y up, and (its issue 147) mirrored."""
+    joints = torch.from_numpy(load_array(file, (None, 24, 3))[:, : len(SMPL22.joints)])
+    head, foot = (joints[:, SMPL22.joints.index(name), 1].mean() for name in ("head", "left_foot"))
+    if head < foot:
+        raise BadInput(file, "its head is below its feet: y is down; --humanact12 is the folder that HumanML3D brings")
+    return joints

@@ -13,24 +13,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from motionlang_pl.data.annotations import Span
+from motionlang_pl.data.sources.computed import frames_of, kinds_of, require_motion
 from motionlang_pl.data.sources.origin_index import find_index, is_mirrored, origin_of, read_index
 from motionlang_pl.data.sources.raw import (
     BadInput,
     Item,
     Source,
     digest,
+    frame_shape,
     load_array,
     read_lines,
     read_split_lists,
     split_lists,
     stamp,
 )
-from motionlang_pl.data.writer import Entry, Kind, Skip
-from motionlang_pl.motion.features import column_map, columns, compute
+from motionlang_pl.data.writer import Entry, Skip
+from motionlang_pl.motion.features import columns
 from motionlang_pl.motion.humanml3d import HUMANML3D, Body
 from motionlang_pl.motion.skeleton import SMPL22, Skeleton
 
@@ -40,15 +41,14 @@ class Layout:
     """A data set that is released in this layout.
 
     body: what new_joint_vecs hold, and in which unit; its name is that of the kind and of the command.  skeleton: of
-    new_joints, which are in the same unit.  kinds: all that the layout gives.
+    new_joints, which are in the same unit.
     """
 
     body: Body
     skeleton: Skeleton
-    kinds: tuple[str, ...]
 
 
-LAYOUT = Layout(HUMANML3D, SMPL22, ("joints", "humanml3d", "ik_rot6d", "angles"))
+LAYOUT = Layout(HUMANML3D, SMPL22)
 COMMANDS = {(22, 3): "humanml3d", (263,): "humanml3d", (21, 3): "kitml", (251,): "kitml"}  # by the shape of a frame
 HEIGHTS = (0.02, 10.0)  # metres; a body of another height in its first frame is written in another unit
 
@@ -89,21 +89,20 @@ def source(
             files are another data set's.
     """
     body, skeleton = layout.body, layout.skeleton
-    unknown = [kind for kind in features if kind not in layout.kinds]
-    if unknown or not features:
-        raise ValueError(f"--features {unknown}: {body.name} gives {', '.join(layout.kinds)}; choose of these")
     if not raw.is_dir():
         raise FileNotFoundError(f"{raw}: no such folder; --raw is the one that holds new_joints/ and texts/")
-    wanted = tuple(kind for kind in layout.kinds if kind in features)
-    vecs = body.name in wanted and (raw / "new_joint_vecs").is_dir()
+    vecs = body.name in features and (raw / "new_joint_vecs").is_dir()
+    kinds = kinds_of(features, skeleton, body.fps, read=(body.name,) if vecs else ())
+    wanted = tuple(kinds)
     joints = not (vecs and len(wanted) == 1)
     if joints and not (raw / "new_joints").is_dir():
         raise FileNotFoundError(f"{raw}/new_joints: no such folder; --raw is the folder that holds it")
     texts = (raw / "texts").is_dir()
     lists = split_lists(raw, ("train", "val", "test")) if splits is None else split_lists(splits)
     if not lists:
-        where = f"{raw}: no train.txt, val.txt or test.txt" if splits is None else f"{splits}: no lists NAME.txt"
-        raise FileNotFoundError(f"{where}; give the folder of split lists (one id a line) with --splits DIR")
+        raise FileNotFoundError(
+            f"{raw}: no train.txt, val.txt or test.txt; give the folder of such lists of ids with --splits DIR"
+        )
     found, skips = read_split_lists(lists)
     index = index or find_index(raw)
     origins = {} if index is None else read_index(index)
@@ -126,7 +125,7 @@ def source(
         raw=raw,
         fps=body.fps,
         skeleton=skeleton.name,
-        kinds={kind: Kind(columns(kind, skeleton), _repeated(kind, layout, vecs)) for kind in wanted},
+        kinds=kinds,
         options=options,
         tables=[*lists, *filter(None, [index])],
         splits=[file.stem for file in lists],
@@ -140,20 +139,13 @@ def _refuse_other_sets(layout: Layout, items: Sequence[HumanML3DItem]) -> None:
     """ValueError where the first files are another data set's, which all would be."""
     for files in ([item.joints for item in items], [item.vecs for item in items]):
         file = next((file for file in files if file and file.is_file()), None)
-        frame = () if file is None else _shape(file)[1:]
+        frame = () if file is None else frame_shape(file)
         command = COMMANDS.get(frame, layout.body.name)
         if command != layout.body.name:
             raise ValueError(
                 f"{file}: its frames are {' x '.join(map(str, frame))} numbers, which is another data set's layout; "
                 f"read it with `motionlang prepare {command} --raw DIR --out STORE`"
             )
-
-
-def _shape(file: Path) -> tuple[int, ...]:
-    try:
-        return open_memmap(file, mode="r").shape
-    except (ValueError, OSError, EOFError):
-        return ()  # damaged: the reader will name it
 
 
 def read_clip(item: HumanML3DItem) -> Entry:
@@ -234,25 +226,11 @@ def _frames(item: HumanML3DItem) -> dict[str, NDArray[np.float32]]:
                 joints = joints[:-1]  # columns that were just computed have a row less than positions
             if len(joints) != rows:
                 raise BadInput(item.vecs, f"has {rows} rows, but new_joints/{item.joints.name} has {len(joints)}")
-        if len(joints) < 2:
-            raise BadInput(item.joints, "has 1 frame; a motion needs 2")
+        moved = torch.from_numpy(joints)
+        require_motion(moved, body.fps, item.joints)
         height = float(np.ptp(joints[0, :, 1]))
         if 0 < height < HEIGHTS[0] or height > HEIGHTS[1]:
             unit = "metres" if body.metres == 1 else f"units of {body.metres:g} m"
             raise BadInput(item.joints, f"its body is {height:g} m high in the first frame; is it written in {unit}?")
-        for kind in item.features:
-            if kind not in frames:
-                frames[kind] = _computed(kind, joints, item.layout, item.joints)
+        return frames_of(moved, item.features, skeleton, body.fps, item.joints, read=frames)
     return frames
-
-
-def _computed(kind: str, joints: NDArray[np.float32], layout: Layout, file: Path) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = compute(kind, torch.from_numpy(joints), layout.skeleton, layout.body.fps).numpy()
-    if not np.isfinite(rows).all():
-        raise BadInput(file, f"its {kind} features are not finite; do its limbs have a length in every frame?")
-    return rows
-
-
-def _repeated(kind: str, layout: Layout, read_vecs: bool) -> int:
-    computed = not (kind == layout.body.name and read_vecs)
-    return int(computed and bool(column_map(kind, layout.skeleton).next_frame.any()))

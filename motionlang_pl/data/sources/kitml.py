@@ -15,7 +15,7 @@ from motionlang_pl.data.sources.raw import Source
 from motionlang_pl.motion.humanml3d import KITML
 from motionlang_pl.motion.skeleton import MMM21
 
-LAYOUT = Layout(KITML, MMM21, ("joints", "kitml", "angles"))
+LAYOUT = Layout(KITML, MMM21)
 
 
 def source(raw: Path, splits: Path | None, features: Sequence[str], index: Path | None = None) -> Source:

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionlang_pl.data.origins import other_names
+from motionlang_pl.data.sources.computed import frames_of, require_motion
 from motionlang_pl.data.sources.raw import BadInput, Source
 from motionlang_pl.data.store import Store
-from motionlang_pl.data.writer import Kind, Skip
-from motionlang_pl.motion.features import canonical, column_map, columns, compute
+from motionlang_pl.data.writer import Skip
+from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.mirror import mirror_columns
 from motionlang_pl.motion.resample import positions_at
 from motionlang_pl.motion.retarget import retarget
@@ -76,7 +77,7 @@ class Recordings:
 
     def missing(self, wanted: Mapping[str, str]) -> list[Skip]:
         """What the store lacks of the origins `wanted` by id: whole data sets, each once, then other recordings."""
-        have = {origin.split("/")[0] for origin in self.clip}
+        have = {"", *(origin.split("/")[0] for origin in self.clip)}  # an empty origin names no data set
         lost = {name: origin for name, origin in wanted.items() if origin not in self.clip}
         sets = Counter(origin.split("/")[0] for origin in lost.values())
         skips = []
@@ -86,7 +87,7 @@ class Recordings:
                 Skip(name, f"AMASS's data set {name}{also} is not in the store, and {sets[name]} clips need it")
             )
         return skips + [
-            Skip(name, f"the recording {origin} is not in the AMASS store")
+            Skip(name, f"the recording {origin} is not in the AMASS store" if origin else "names no recording")
             for name, origin in lost.items()
             if origin.split("/")[0] in have
         ]
@@ -98,15 +99,15 @@ def complete(source: Source, allow_skips: bool) -> Source:
     Raises:
         ValueError: it is not complete; what is missing stands on stderr.
     """
-    for skip in source.skips[:SHOWN]:
-        print(f"missing {skip.file}: {skip.reason}", file=sys.stderr)
-    if len(source.skips) > SHOWN:
-        print(f"... and {len(source.skips) - SHOWN} more", file=sys.stderr)
     if source.skips and not allow_skips:
+        for skip in source.skips[:SHOWN]:
+            print(f"missing {skip.file}: {skip.reason}", file=sys.stderr)
+        if len(source.skips) > SHOWN:
+            print(f"... and {len(source.skips) - SHOWN} more", file=sys.stderr)
         raise ValueError(
             f"{source.raw}: {len(source.skips)} of the inputs are missing (listed above, first {source.skips[0].file}: "
             f"{source.skips[0].reason}); nothing was read yet. Add them and prepare the AMASS store again, or build "
-            "without them by --allow_skips true"
+            "without them by --allow-skips"
         )
     return source
 
@@ -119,21 +120,9 @@ def note(place: Path, counts: Mapping[str, int]) -> None:
 
 
 def clipped(start: float, end: float, seconds: float, fps: float) -> tuple[float, float] | None:
-    """A span within a recording of some seconds; None where less than half a frame of it is left."""
+    """A span within a recording of some seconds; None where a frame of it or less is left, which may hold no row."""
     start, end = max(start, 0.0), min(end, seconds)
-    return (start, end) if (end - start) * fps > 0.5 else None
-
-
-def standard_kinds(features: Sequence[str], fps: float) -> dict[str, Kind]:
-    """The kinds that can be computed of joints, as a store has them; ValueError for another, or for another rate."""
-    standing = torch.tensor(SMPL22.offsets).cumsum(dim=0).expand(2, -1, -1)
-    kinds = {}
-    for kind in dict.fromkeys(features):
-        kinds[kind] = Kind(columns(kind, SMPL22), int(column_map(kind, SMPL22).next_frame.any()))
-        compute(kind, standing, SMPL22, fps)
-    if not kinds:
-        raise ValueError("--features: none; choose of joints, humanml3d, ik_rot6d and angles")
-    return kinds
+    return (start, end) if (end - start) * fps > 1 else None
 
 
 def read_rows(stretch: Stretch, kind: str) -> NDArray[np.float32]:
@@ -163,8 +152,7 @@ def standard_frames(
 
     file: what BadInput names where that is not possible.
     """
-    if len(joints) < 2:
-        raise BadInput(file, f"has {len(joints)} frames at {fps:g} fps; a motion needs 2")
+    require_motion(joints, fps, file)
     joints = joints.double()
     if mirrored:
         mirror = mirror_columns("joints", SMPL22)
@@ -173,13 +161,12 @@ def standard_frames(
         joints = canonical(retarget(joints, SMPL22))
     except ValueError as error:
         raise BadInput(file, str(error)) from error
-    frames: dict[str, NDArray[np.float32]] = {
-        kind: compute(kind, joints.float(), SMPL22, fps).numpy() for kind in features
-    }
-    for kind, rows in frames.items():
-        if not np.isfinite(rows).all():
-            raise BadInput(file, f"its {kind} features are not finite")
-    return frames
+    return frames_of(joints.float(), features, SMPL22, fps, file)
+
+
+def are_numbers(*values: object) -> bool:
+    """Whether all of some JSON values are finite numbers."""
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
 @lru_cache(maxsize=2)

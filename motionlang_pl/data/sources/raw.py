@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from motionlang_pl.data.writer import Entry, Kind, Skip
@@ -85,6 +87,26 @@ def load_array(file: Path, shape: tuple[int | None, ...]) -> NDArray[np.float32]
     return checked(file, array, shape)
 
 
+def frame_shape(file: Path) -> tuple[int, ...]:
+    """The shape of a frame of a .npy file, from its header; empty where it is damaged, for its reader to name."""
+    try:
+        return open_memmap(file, mode="r").shape[1:]
+    except (ValueError, OSError, EOFError):
+        return ()
+
+
+@contextmanager
+def open_arrays(file: Path) -> Iterator[NpzFile]:
+    """The arrays of a .npz file, to be read inside; whatever is wrong with them is BadInput."""
+    if not file.is_file():
+        raise BadInput(file, "no such file")
+    with file.open("rb") as opened:
+        if opened.read(2) != b"PK":
+            raise BadInput(file, "not a .npz file (a pickle or something else; pickles are never loaded)")
+    with reading(file), np.load(file, allow_pickle=False) as arrays:
+        yield arrays
+
+
 def checked(file: Path, array: NDArray[Any], shape: tuple[int | None, ...]) -> NDArray[np.float32]:
     """The array as float32, if it has the shape, holds numbers and all of them are finite."""
     if array.ndim != len(shape) or any(want not in (have, None) for have, want in zip(array.shape, shape, strict=True)):
@@ -113,10 +135,16 @@ def read_lines(file: Path) -> list[str]:
 
 
 def split_lists(folder: Path, names: Iterable[str] | None = None) -> list[Path]:
-    """The split lists NAME.txt of a folder, sorted: those of `names`, or all but the unions of splits."""
+    """The split lists NAME.txt of a folder, sorted: those of `names`, or all but the unions of splits.
+
+    Raises:
+        FileNotFoundError: no such folder, or no list in the one that is to hold them, where no `names` are asked for.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of split lists (NAME.txt, one id a line)")
     found = sorted(file for file in folder.glob("*.txt") if file.stem not in UNIONS)
+    if names is None and not found:
+        raise FileNotFoundError(f"{folder}: no lists NAME.txt in it; --splits is the folder that holds them")
     return [file for file in found if names is None or file.stem in names]
 
 

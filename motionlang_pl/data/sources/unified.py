@@ -7,7 +7,6 @@ that begins with `M/` is the left-right twin of the recording, which is made her
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,16 @@ from typing import Any
 
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.origins import origin
+from motionlang_pl.data.sources.computed import kinds_of
 from motionlang_pl.data.sources.over_amass import (
     TOLERANCE,
     Recordings,
     Stretch,
+    are_numbers,
     clipped,
     note,
     read_joints,
     standard_frames,
-    standard_kinds,
 )
 from motionlang_pl.data.sources.raw import Item, Source, digest, read_split_lists, split_lists, stamp
 from motionlang_pl.data.writer import Entry, Skip
@@ -55,10 +55,8 @@ def source(annotations: Path, amass: Path, splits: Path, features: Sequence[str]
     Raises:
         FileNotFoundError, ValueError: a file, list or store is not there, is something else, or a kind cannot be had.
     """
-    kinds = standard_kinds(features, FPS)
+    kinds = kinds_of(features, SMPL22, FPS)
     lists = split_lists(splits)
-    if not lists:
-        raise FileNotFoundError(f"{splits}: no lists NAME.txt of ids; --splits is the folder that holds them")
     listed, skips = read_split_lists(lists)
     records = _records(annotations)
     recordings = Recordings(amass)
@@ -126,7 +124,7 @@ def read_id(item: UnifiedItem) -> Entry:
         stamp=stamp(item),
         digest=digest(item),
         spans=item.spans,
-        frames=standard_frames(joints, item.mirrored, item.features, FPS, Path(item.path)),
+        frames=standard_frames(joints, item.mirrored, item.features, FPS, Path(item.name)),
         source=item.path,
         mirrored=item.mirrored,
         origin=item.origin,
@@ -140,10 +138,11 @@ def _records(file: Path) -> dict[str, dict[str, Any]]:
     try:
         records: dict[str, dict[str, Any]] = json.loads(file.read_bytes())
         for record in records.values():
-            if not isinstance(record["path"], str) or not _numbers(record["duration"]):
+            if not isinstance(record["path"], str) or not are_numbers(record["duration"]):
                 raise TypeError("`path` is a string, `duration` a number")
             if not all(
-                isinstance(said["text"], str) and _numbers(said["start"], said["end"]) for said in record["annotations"]
+                isinstance(said["text"], str) and are_numbers(said["start"], said["end"])
+                for said in record["annotations"]
             ):
                 raise TypeError("`text` is a string, `start` and `end` are numbers")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -159,7 +158,3 @@ def _spans(record: Mapping[str, Any], seconds: float) -> list[Span]:
         if words and within:
             spans.append(Span(*within, words, "", (), ""))
     return spans
-
-
-def _numbers(*values: object) -> bool:
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)

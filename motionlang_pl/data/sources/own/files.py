@@ -14,11 +14,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from motionlang_pl.data.annotations import Span
+from motionlang_pl.data.sources.computed import frames_of, kinds_of, require_motion
 from motionlang_pl.data.sources.own.acclaim import skeleton_file
 from motionlang_pl.data.sources.own.caption_table import Row, read_table
 from motionlang_pl.data.sources.own.folder import READERS, Alike, Wishes, load, tell
@@ -26,14 +25,11 @@ from motionlang_pl.data.sources.own.recording import Recording
 from motionlang_pl.data.sources.own.rigs import misfit
 from motionlang_pl.data.sources.own.units import LEG, METRES, UP, leg_length, metric
 from motionlang_pl.data.sources.raw import BadInput, Item, Source, digest, stamp
-from motionlang_pl.data.writer import Entry, Kind, Skip
-from motionlang_pl.motion.features import canonical, column_map, columns, compute
-from motionlang_pl.motion.humanml3d import HUMANML3D
+from motionlang_pl.data.writer import Entry, Skip
+from motionlang_pl.motion.features import canonical
 from motionlang_pl.motion.resample import resample_positions
 from motionlang_pl.motion.retarget import retarget
 from motionlang_pl.motion.skeleton import SMPL22
-
-KINDS = ("joints", "humanml3d", "ik_rot6d", "angles")
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,7 @@ def source(motions: Path, captions: Path | None, wishes: Wishes) -> Source:
         FileNotFoundError, ValueError: nothing to read, or something that is neither stated nor can be told.
     """
     _check(wishes)
+    stored = kinds_of(wishes.features, SMPL22, wishes.fps)
     if not motions.is_dir():
         raise FileNotFoundError(f"{motions}: no such folder; --motions is one with {', '.join(READERS)} files")
     files = _files(motions)
@@ -90,7 +87,7 @@ def source(motions: Path, captions: Path | None, wishes: Wishes) -> Source:
         raw=motions,
         fps=wishes.fps,
         skeleton=SMPL22.name,
-        kinds={kind: Kind(columns(kind, SMPL22), _repeated(kind)) for kind in KINDS if kind in wishes.features},
+        kinds=stored,
         options={
             "skip_first": wishes.skip_first,
             "keep_bones": wishes.keep_bones,
@@ -112,15 +109,11 @@ def read_motion(item: OwnItem) -> Entry:
     wishes = item.wishes
     recording = load(item.file, wishes)
     joints = resample_positions(_joints(item, recording)[wishes.skip_first :], recording.fps, wishes.fps)
-    if len(joints) < 2:
-        raise BadInput(item.file, f"is too short: {len(recording.points)} frames at {recording.fps:g} fps")
+    require_motion(joints, wishes.fps, item.file)
     try:
         joints = canonical(joints if wishes.keep_bones else retarget(joints, SMPL22))
     except ValueError as error:
         raise BadInput(item.file, str(error)) from error
-    frames = {kind: _rows(compute(kind, joints, SMPL22, wishes.fps)) for kind in wishes.features}
-    if not all(np.isfinite(rows).all() for rows in frames.values()):
-        raise BadInput(item.file, "its features are not finite; do its limbs have a length in every frame?")
     spans, skips = _spans(item, len(joints) / wishes.fps)
     return Entry(
         name=item.name,
@@ -128,7 +121,7 @@ def read_motion(item: OwnItem) -> Entry:
         digest=digest(item),
         spans=spans,
         skips=skips,
-        frames=frames,
+        frames=frames_of(joints, wishes.features, SMPL22, wishes.fps, item.file),
         source=item.file.relative_to(item.motions).as_posix(),
         source_fps=recording.fps,
     )
@@ -161,16 +154,11 @@ def _spans(item: OwnItem, seconds: float) -> tuple[list[Span], list[Skip]]:
 
 
 def _check(wishes: Wishes) -> None:
-    unknown = [kind for kind in wishes.features if kind not in KINDS]
-    if unknown or not wishes.features:
-        raise ValueError(f"--features {unknown}: motions of one's own give {', '.join(KINDS)}; choose of these")
     for option, value, known in (("unit", wishes.unit, METRES), ("up", wishes.up, UP)):
         if value is not None and value not in known:
             raise ValueError(f"--{option} {value}: not one of {', '.join(known)}")
-    if wishes.fps <= 0 or (wishes.source_fps or 1) <= 0 or wishes.skip_first < 0:
-        raise ValueError("--fps and --source_fps must be more than 0, and --skip_first at least 0")
-    if "humanml3d" in wishes.features and wishes.fps != HUMANML3D.fps:
-        raise ValueError(f"--fps {wishes.fps:g}: humanml3d is defined at {HUMANML3D.fps:g} fps; take --features joints")
+    if not 0 < (wishes.source_fps or 1) < float("inf") or wishes.skip_first < 0:
+        raise ValueError("--source_fps must be more than 0, and --skip_first at least 0")
 
 
 def _files(motions: Path) -> list[Path]:
@@ -211,12 +199,3 @@ def _without_motion(
         if name not in known
         for row in lines
     ]
-
-
-def _repeated(kind: str) -> int:
-    return int(bool(column_map(kind, SMPL22).next_frame.any()))
-
-
-def _rows(rows: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = rows.numpy()
-    return array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionlang_pl.data.sources.own.recording import Recording
-from motionlang_pl.data.sources.raw import BadInput, checked, load_array
+from motionlang_pl.data.sources.raw import BadInput, checked, load_array, open_arrays
 from motionlang_pl.motion.skeleton import MMM21, SMPL22
 
 NAMES = {21: MMM21.joints, 22: SMPL22.joints, 24: (*SMPL22.joints, "left_hand", "right_hand")}
@@ -25,14 +24,8 @@ def read_npy(file: Path) -> Recording:
 
 def read_npz(file: Path) -> Recording:
     """Reads `joints` (T, J, 3), and where they are there `names` (J,), `fps`, `unit` and `up`."""
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            content: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        pickled = "allow_pickle" in str(error)
-        raise BadInput(
-            file, "holds pickled objects, which are never loaded" if pickled else f"damaged ({error})"
-        ) from error
+    with open_arrays(file) as arrays:
+        content: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
     if "joints" not in content:
         if {"poses", "trans"} <= set(content):
             raise BadInput(file, "holds SMPL's poses as AMASS does; `motionlang prepare amass` reads those")

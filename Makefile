@@ -1,5 +1,6 @@
 # make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
-# TEXT (a pretrained language model's name or folder), SEED, FIT (further options of `motionlang fit`).
+# TEXT and VIT (a pretrained language model's and vision transformer's name or folder), SEED, FIT (further options of
+# `motionlang fit`).
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
@@ -9,6 +10,7 @@ STORE ?=
 MOTION_STORE ?= $(STORE)
 TEXT_STORE ?= $(STORE)
 TEXT ?=
+VIT ?=
 FIT ?=
 DEMO ?= demo
 
@@ -18,7 +20,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check pipeline mmp cmmm lexmlm lexmmm lexcmlp codebook
+.PHONY: help install demo test test-all check pipeline mmp cmmm lexmlm lexmmm lexcmlp codebook cstar tmr tmrlexical dense denselexical maxsim
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -47,13 +49,19 @@ check: $(INSTALLED)  ## format, lint, types and tests, as CI runs them
 # ---- the chain: one file target per checkpoint; an interrupted one goes on where it stopped ---------------------------
 
 pipeline: $(RUNS)/codebook/best.ckpt  ## the whole chain on STORE: mmp cmmm lexmlm lexmmm lexcmlp codebook
-mmp cmmm lexmlm lexmmm lexcmlp codebook: %: $(RUNS)/%/best.ckpt
+mmp cmmm lexmlm lexmmm lexcmlp codebook cstar tmr tmrlexical dense denselexical maxsim: %: $(RUNS)/%/best.ckpt
 mmp:  ## masked motion prediction (MoLang)
 cmmm:  ## contrastive masked motion modelling (LexMotion)
 lexmlm:  ## lexical masked language modelling (LexMotion)
 lexmmm:  ## lexical masked motion modelling (LexMotion)
 lexcmlp:  ## lexical contrastive motion-language pretraining (LexMotion)
 codebook:  ## shared codebook (MSCode)
+cstar:  ## contrast and reconstruction of pairs, after mmp (MoLang)
+tmr:  ## a variational latent space for motions and sentences (TMR), a baseline
+tmrlexical:  ## TMR with a raw lexical head and no pretraining, a baseline
+dense:  ## one vector per motion and sentence (MotionPatches), a baseline
+denselexical:  ## dense with a raw lexical head and no pretraining, a baseline
+maxsim:  ## late interaction of words and motion patches (MotionColBert)
 
 # overlays of a size: a stage takes the fragments of the parts that it has, then its own file where there is one
 parts_mmp := run motion
@@ -62,10 +70,22 @@ parts_lexmlm := run $(if $(TEXT),,text)
 parts_lexmmm := run motion $(if $(TEXT),,text)
 parts_lexcmlp := $(parts_lexmmm)
 parts_codebook := $(parts_lexmmm)
+parts_cstar := $(parts_lexmmm)
+parts_tmr := run $(if $(TEXT),,text trained_text)
+parts_tmrlexical := $(parts_tmr) tmr
+parts_maxsim := run $(if $(VIT),,image) $(if $(TEXT),,text)
+parts_dense := $(parts_maxsim)
+parts_denselexical := $(parts_dense) dense
 text_lexmlm := $(if $(TEXT),--model.init_args.text.init_args.name=$(TEXT))
 text_lexmmm := $(text_lexmlm)
 text_lexcmlp := $(text_lexmlm)
 text_codebook := $(text_lexmlm)
+text_cstar := $(text_lexmlm)
+text_tmr := $(text_lexmlm)
+text_tmrlexical := $(text_lexmlm)
+text_maxsim := $(text_lexmlm) $(if $(VIT),--model.init_args.motion.init_args.vit.init_args.name=$(VIT))
+text_dense := $(text_maxsim)
+text_denselexical := $(text_maxsim)
 overlays = $(wildcard $(foreach part,$(parts_$*) $*,configs/$(SIZE)/$(part).yaml))
 
 # a run that was stopped has last.ckpt and no best.ckpt yet
@@ -88,6 +108,14 @@ $(RUNS)/lexmmm/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/cmmm/best.c
 $(RUNS)/lexcmlp/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/lexmmm/best.ckpt $(RUNS)/lexmlm/best.ckpt | $(INSTALLED)
 	$(call need_store,$(STORE))$(call fit,$(STORE))
 $(RUNS)/codebook/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/lexcmlp/best.ckpt | $(INSTALLED)
+	$(call need_store,$(STORE))$(call fit,$(STORE))
+$(RUNS)/cstar/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml $(RUNS)/mmp/best.ckpt | $(INSTALLED)
+	$(call need_store,$(STORE))$(call fit,$(STORE))
+# their language model stays frozen: the published one's is pretrained, a small one's is LexMLM's
+$(RUNS)/tmr/best.ckpt $(RUNS)/tmrlexical/best.ckpt: $(if $(TEXT)$(filter paper,$(SIZE)),,$(RUNS)/lexmlm/best.ckpt)
+$(RUNS)/tmr/best.ckpt $(RUNS)/tmrlexical/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml | $(INSTALLED)
+	$(call need_store,$(STORE))$(call fit,$(STORE))
+$(RUNS)/dense/best.ckpt $(RUNS)/denselexical/best.ckpt $(RUNS)/maxsim/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml | $(INSTALLED)
 	$(call need_store,$(STORE))$(call fit,$(STORE))
 
 # ---- the demo --------------------------------------------------------------------------------------------------------

@@ -1,17 +1,24 @@
-"""Keeps `last.ckpt` for resuming and publishes `best.ckpt` when a fit ends."""
+"""Keeps `last.ckpt` for resuming, also where a cluster takes the machine away; publishes `best.ckpt` at a fit's end."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
 
 from motionlang_pl.stages.base import Stage
+
+STOPPED = 75  # exit status of a fit that a signal stopped: sysexits' EX_TEMPFAIL, "try again"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what schedulers send some time before they kill
 
 
 class StageCheckpoints(Checkpoint):
@@ -19,6 +26,9 @@ class StageCheckpoints(Checkpoint):
 
     Until then the best so far is `best.partial.ckpt`, so that Make does not take a killed stage for a finished one. A
     run without validation publishes its last state.
+
+    On SIGTERM or SIGUSR1 the step is finished, `last.ckpt` written, and the fit exits with status 75, on all processes.
+    At an epoch's last step that is after the validation.
 
     Args:
         folder: Where the checkpoints stand.
@@ -31,6 +41,9 @@ class StageCheckpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_step = 0
         self.saved_step = 0
+        self._signal = 0
+        self._step = 0
+        self._stops = False
 
     @property
     def state_key(self) -> str:
@@ -45,6 +58,12 @@ class StageCheckpoints(Checkpoint):
         """Goes on from the best score of the interrupted run."""
         self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Refuses to go on from averaged weights as if they were those that the optimizer left."""
+        averages = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if trainer.training and "averaging_state" in checkpoint and not averages:
+            raise ValueError("--ckpt_path holds averaged weights: resume with the same --average, or start afresh")
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A fresh fit clears an earlier run away (its best stays as `best.previous.ckpt`); a resume does not."""
         if trainer.ckpt_path is None and trainer.is_global_zero:
@@ -53,13 +72,26 @@ class StageCheckpoints(Checkpoint):
             for stale in ("last.ckpt", "best.partial.ckpt"):
                 (self.folder / stale).unlink(missing_ok=True)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the signals over from Lightning, which would save within a step; it restores them when the fit ends."""
+        self._step = trainer.global_step
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
+            for number in STOP_SIGNALS:
+                signal.signal(number, self._note)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stops, now that the last step is logged."""
+        if self._stops:
+            self._say_stopped(trainer.global_step)
+            raise SystemExit(STOPPED)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Writes `last.ckpt`, but not at an epoch's last batch: there the validation would be lost to a resume."""
-        due = trainer.global_step - self.saved_step >= self.every_n_steps
-        if due and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._save_last(trainer)
+        stepped, self._step = trainer.global_step > self._step, trainer.global_step
+        if stepped and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the best checkpoint by the stage's own measure."""
@@ -75,8 +107,7 @@ class StageCheckpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes `last.ckpt` after the validation."""
-        if trainer.global_step - self.saved_step >= self.every_n_steps:
-            self._save_last(trainer)
+        self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the last state."""
@@ -93,6 +124,24 @@ class StageCheckpoints(Checkpoint):
                 shutil.copyfile(self.folder / "last.ckpt", self.folder / "best.copy.ckpt")
                 os.replace(self.folder / "best.copy.ckpt", best)
         trainer.strategy.barrier()
+
+    def _note(self, number: int, frame: Any) -> None:
+        self._signal = number
+
+    @rank_zero_only
+    def _say_stopped(self, step: int) -> None:
+        name = signal.Signals(self._signal).name if self._signal else "a signal to another process"
+        print(
+            f"motionlang: stopped by {name} after step {step}; {self.folder / 'last.ckpt'} is written: go on with "
+            "--ckpt_path last",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _save_if_due(self, trainer: Trainer) -> None:
+        self._stops = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
+        if self._stops or trainer.global_step - self.saved_step >= self.every_n_steps:
+            self._save_last(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
         self.saved_step = trainer.global_step

@@ -9,10 +9,11 @@ from typing import Any
 
 from jsonargparse import ActionYesNo
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from motionlang_pl.acceleration import Compilation, GradientCheckpointing
 from motionlang_pl.checkpoints import StageCheckpoints
 from motionlang_pl.data.module import MotionLanguageData
 from motionlang_pl.monitoring import MetricsCSV, RunReport
@@ -37,6 +38,9 @@ def run(args: list[str]) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # A frozen language model (TMR) is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", message=".*model that overrides the configure_model callback.*")
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector", "trainer.setup"):
         logging.getLogger(f"lightning.pytorch.{name}").addFilter(
             lambda record: not any(noise in record.getMessage() for noise in NOISE)
@@ -87,6 +91,19 @@ class MotionLanguageCLI(LightningCLI):
         parser.add_argument("--runs", type=str, default="runs", help="Folder of all runs; init_from is relative to it.")
         parser.add_argument("--name", type=str | None, default=None, help="Folder of this run (default: its stage).")
         parser.add_argument("--save_every", type=int, default=200, help="Steps between two writes of last.ckpt.")
+        parser.add_argument(
+            "--gradient_checkpointing",
+            action=ActionYesNo,
+            default=False,
+            help="Keep few activations and compute them again: less memory, more time.",
+        )
+        parser.add_argument("--compile", action=ActionYesNo, default=False, help="Compile the transformers' layers.")
+        parser.add_argument(
+            "--average",
+            type=float | None,
+            default=None,
+            help="Decay, as 0.999, of a moving average of the weights, which is what is validated and published.",
+        )
         parser.add_argument("--tensorboard", action=ActionYesNo, default=False, help="Also log to TensorBoard.")
         parser.add_argument(
             "--wandb",
@@ -131,13 +148,25 @@ class MotionLanguageCLI(LightningCLI):
             loggers = self._loggers() if self.subcommand == "fit" else False
         callbacks = list(config.get("callbacks") or [])
         if self.subcommand == "fit":
-            callbacks += [RunReport(), StageCheckpoints(self.folder, self._arguments.save_every)]
+            callbacks += [*self._chosen(), RunReport(), StageCheckpoints(self.folder, self._arguments.save_every)]
             if loggers:
                 callbacks.append(LearningRateMonitor("step"))
         trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
         if self.ckpt_path:  # known to the stage in setup, which an argument of fit is not
             trainer.ckpt_path = self.ckpt_path
         return trainer
+
+    def _chosen(self) -> list[Callback]:
+        chosen: list[Callback] = []
+        if self._arguments.compile:
+            chosen.append(Compilation())
+        if self._arguments.gradient_checkpointing:
+            chosen.append(GradientCheckpointing())
+        if (decay := self._arguments.average) is not None:
+            if not 0 < decay < 1:
+                raise ValueError(f"--average {decay}: give the decay of the moving average, between 0 and 1, as 0.999")
+            chosen.append(EMAWeightAveraging(decay=decay, use_buffers=False))
+        return chosen
 
     def _loggers(self) -> list[Logger]:
         loggers: list[Logger] = [MetricsCSV(self.folder, self.resume_step)]

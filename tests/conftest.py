@@ -20,8 +20,35 @@ PARTS = {
     "lexmmm": ("motion", "text"),
     "lexcmlp": ("motion", "text"),
     "codebook": ("motion", "text"),
+    "cstar": ("motion", "text"),
+    "tmr": ("text",),
+    "tmrlexical": ("text", "tmr"),
+    "dense": ("image", "text"),
+    "denselexical": ("image", "text", "dense"),
+    "maxsim": ("image", "text"),
 }
-CHAIN = tuple(PARTS)
+CHAIN = ("mmp", "cmmm", "lexmlm", "lexmmm", "lexcmlp", "codebook")
+# validated by val/recall, the others by val/loss
+RETRIEVAL = (
+    "lexcmlp",
+    "lexcmlp_queue",
+    "codebook",
+    "codebook_restart",
+    "cstar",
+    "tmr",
+    "tmrlexical",
+    "dense",
+    "denselexical",
+    "maxsim",
+)
+
+
+GRID = "--model.init_args.motion_encoder=motionlang_pl.models.grid_motion_encoder.GridMotionEncoder"
+VARIANTS = {  # alternatives of a stage that are tested as stages are
+    "cmmm_grid": ("cmmm", (GRID,)),
+    "lexcmlp_queue": ("lexcmlp", ("--model.init_args.queue.size=32", "--model.init_args.queue.terms=64")),
+    "codebook_restart": ("codebook", ("--model.init_args.restart_after=2",)),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,11 +61,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def fit_arguments(stage: str, store: Path, runs: Path, *more: str, size: str = "tiny") -> list[str]:
-    """The command line by which a stage of the chain is trained at a size."""
+    """The command line by which a stage, or a variant of one, is trained at a size."""
+    name, (stage, options) = stage, VARIANTS.get(stage, (stage, ()))
     overlays = [ROOT / f"configs/{size}/{part}.yaml" for part in ("run", *PARTS[stage], stage)]
     configs = [f"--config={file}" for file in (ROOT / f"stages/{stage}.yaml", *overlays) if file.is_file()]
     places = [f"--data.store={store}", f"--runs={runs}", "--trainer.accelerator=cpu"]
-    return ["fit", *configs, *places, "--trainer.enable_progress_bar=false", *more]
+    return ["fit", *configs, *places, f"--name={name}", "--trainer.enable_progress_bar=false", *options, *more]
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +93,7 @@ def fit() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def chain(synthetic: Path, fit: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All six stages, two steps each, every one from its parents; returns the folder of runs."""
+    """The six stages of the chain, two steps each, every one from its parents; returns the folder of runs."""
     runs = tmp_path_factory.mktemp("chain")
     for stage in CHAIN:
         fit(stage, synthetic, runs, "--trainer.max_steps=2", "--data.batch_size=16", "--trainer.log_every_n_steps=1")

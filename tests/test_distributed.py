@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CHAIN, ROOT, column, fit_arguments
+from conftest import PARTS, RETRIEVAL, ROOT, VARIANTS, column, fit_arguments
 
 from motionlang_pl.cli import main
+
+STAGES = (*PARTS, *VARIANTS)
 
 
 def arguments(stage: str, store: Path, runs: Path) -> list[str]:
@@ -35,7 +37,7 @@ def one_and_two(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     """The folders of runs of one process, and of two."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     ddp = ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    commands = json.dumps([[*arguments(stage, synthetic, two), *ddp] for stage in CHAIN])
+    commands = json.dumps([[*arguments(stage, synthetic, two), *ddp] for stage in STAGES])
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29511"]
     done = subprocess.run(
         [*launcher, str(ROOT / "tests/train_stages.py"), commands],
@@ -46,12 +48,12 @@ def one_and_two(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    for stage in CHAIN:
+    for stage in STAGES:
         main(arguments(stage, synthetic, one))
     return one, two
 
 
-@pytest.mark.parametrize("stage", CHAIN)
+@pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_give_the_loss_of_one(one_and_two: tuple[Path, Path], stage: str) -> None:
     one, two = (column(runs / stage, "train/loss") for runs in one_and_two)
     assert len(one) == 3
@@ -59,7 +61,7 @@ def test_two_processes_give_the_loss_of_one(one_and_two: tuple[Path, Path], stag
     assert two[0] == pytest.approx(one[0], rel=1e-5)
 
 
-@pytest.mark.parametrize("stage", CHAIN)
+@pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_give_the_gradients_of_one(one_and_two: tuple[Path, Path], stage: str) -> None:
     one, two = (torch.load(runs / stage / "gradients.pt", weights_only=True) for runs in one_and_two)
     assert one.keys() == two.keys()
@@ -70,9 +72,9 @@ def test_two_processes_give_the_gradients_of_one(one_and_two: tuple[Path, Path],
         )
 
 
-@pytest.mark.parametrize("stage", CHAIN)
+@pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_give_the_validation_of_one(one_and_two: tuple[Path, Path], stage: str) -> None:
-    names = ["val/t2m/R@1", "val/m2t/MedR", "val/recall"] if stage in ("lexcmlp", "codebook") else ["val/loss"]
+    names = ["val/t2m/R@1", "val/m2t/MedR", "val/recall"] if stage in RETRIEVAL else ["val/loss"]
     for name in names:
         one, two = (column(runs / stage, name) for runs in one_and_two)
         assert one and two == pytest.approx(one, rel=1e-4)

@@ -9,16 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHAIN, ROOT, column, fit_arguments
+from conftest import PARTS, RETRIEVAL, ROOT, VARIANTS, column, fit_arguments
 
 from motionlang_pl.cli import main
 
 DROPOUT = "--model.init_args.motion_encoder.init_args.dropout=0.2"
+TMR_DROPOUT = "--model.init_args.sizes.dropout=0.2"
+VIT_DROPOUT = "--model.init_args.motion.init_args.vit.init_args.dropout=0.2"
+IMAGE_DROPOUT = {stage: [VIT_DROPOUT] for stage in ("dense", "denselexical", "maxsim")}
 
 
 def arguments(stage: str, store: Path, runs: Path) -> list[str]:
     """Three epochs of several batches, a checkpoint every two steps."""
-    more = [] if stage == "lexmlm" else [DROPOUT]
+    more = {"lexmlm": [], "tmr": [TMR_DROPOUT], "tmrlexical": [TMR_DROPOUT], **IMAGE_DROPOUT}.get(stage, [DROPOUT])
     return fit_arguments(
         stage,
         store,
@@ -52,7 +55,7 @@ def check_resume(stage: str, store: Path, folder: Path, kill_at: int) -> None:
     tail = len(resumed)
     assert tail >= 12 - kill_at
     assert resumed == whole[-tail:]
-    measure = "val/recall" if stage in ("lexcmlp", "codebook") else "val/loss"
+    measure = "val/recall" if stage in RETRIEVAL else "val/loss"
     assert column(folder / "killed" / stage, measure)[-1] == column(folder / "whole" / stage, measure)[-1]
 
 
@@ -67,7 +70,7 @@ def test_a_run_killed_around_an_epochs_end_resumes_exactly(synthetic: Path, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [stage for stage in CHAIN if stage != "lexcmlp"])
+@pytest.mark.parametrize("stage", [stage for stage in (*PARTS, *VARIANTS) if stage != "lexcmlp"])
 def test_every_stage_resumes_exactly_after_a_kill(synthetic: Path, tmp_path: Path, stage: str) -> None:
     check_resume(stage, synthetic, tmp_path, kill_at=7)
 

@@ -1,4 +1,4 @@
-"""Callbacks that tests name on the command line: one keeps the first gradients, one kills the run."""
+"""Callbacks that tests name on the command line: one keeps the first gradients, others kill the run or signal to it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ class KillAt(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SignalAt(Callback):
+    """Sends a signal to one rank's process, or to its group with the loader's workers, within a step."""
+
+    def __init__(self, step: int, number: int, rank: int = 0, group: bool = False) -> None:
+        self.step, self.number, self.rank = step, number, rank
+        self.kill = os.killpg if group else os.kill
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            self.kill(os.getpid(), self.number)

@@ -36,6 +36,7 @@ class MotionSpec(NamedTuple):
     """A feature kind of a store, enough to build a motion adapter.
 
     kind: feature kind.  skeleton: its name.  fps: frames per second.  mean, std: (C,) float32, training split only.
+    encoder: config of an encoder that comes from a library (transformers' JSON; empty for our own, or none chosen yet).
     """
 
     kind: str
@@ -43,6 +44,7 @@ class MotionSpec(NamedTuple):
     fps: float
     mean: Tensor
     std: Tensor
+    encoder: str = ""
 
 
 class TextSpec(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Literal
@@ -222,6 +223,7 @@ class MotionLanguageData(LightningDataModule):
             batch_sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
+            worker_init_fn=_ignore_stop_signals,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
@@ -254,3 +256,9 @@ class MotionLanguageData(LightningDataModule):
 
 def _listed(paths: list[str] | str | None) -> list[str]:
     return [paths] if isinstance(paths, str) else list(paths or [])
+
+
+def _ignore_stop_signals(worker: int) -> None:
+    """Leave it to the fit when to stop: a scheduler signals to its workers too, and without them it fails at once."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

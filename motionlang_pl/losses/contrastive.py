@@ -25,6 +25,27 @@ def info_nce(scores: Tensor, ignore: Tensor | None = None) -> Tensor:
     return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
 
 
+def queued_info_nce(
+    scores: Tensor,
+    text_to_queue: Tensor,
+    motion_to_queue: Tensor,
+    ignore: Tensor,
+    ignore_text: Tensor,
+    ignore_motion: Tensor,
+) -> Tensor:
+    """InfoNCE with further negatives from a queue; without any that count it is `info_nce`.
+
+    scores: (B, B), texts first.  text_to_queue: (B, K), texts against past motions.  motion_to_queue: (B, K), motions
+    against past texts; all divided by the temperature.  ignore: (B, B) bool.  ignore_text, ignore_motion: (B, K) bool.
+    Returns a float32 scalar.
+    """
+    scores = scores.float().masked_fill(ignore & ~_diagonal(scores), -math.inf)
+    target = torch.arange(len(scores), device=scores.device)
+    texts = torch.cat((scores, text_to_queue.float().masked_fill(ignore_text, -math.inf)), dim=1)
+    motions = torch.cat((scores.T, motion_to_queue.float().masked_fill(ignore_motion, -math.inf)), dim=1)
+    return (F.cross_entropy(texts, target) + F.cross_entropy(motions, target)) / 2
+
+
 def hn_nce(scores: Tensor, alpha: float = 0.999, beta: float = 0.5, ignore: Tensor | None = None) -> Tensor:
     """InfoNCE whose negatives weigh the more the harder they are, mean of both directions.
 
@@ -37,6 +58,28 @@ def hn_nce(scores: Tensor, alpha: float = 0.999, beta: float = 0.5, ignore: Tens
     scores = scores.float()
     negative = ~_diagonal(scores) if ignore is None else ~(_diagonal(scores) | ignore)
     return (_hn_rows(scores, alpha, beta, negative) + _hn_rows(scores.T, alpha, beta, negative.T)) / 2
+
+
+def hard_negative_nce(cosines: Tensor, ignore: Tensor | None = None, temperature: float = 0.1) -> Tensor:
+    """HN-NCE at a temperature of its own (TMR++: 0.1), with its other defaults.
+
+    cosines: (B, B).  ignore: (B, B) bool, pairs that are no negatives.  Returns a float32 scalar.
+    """
+    return hn_nce(cosines.float() / temperature, ignore=ignore)
+
+
+def hardest_negative(cosines: Tensor, ignore: Tensor | None = None, margin: float = 0.2) -> Tensor:
+    """Hinge on each row's hardest negative, max(0, margin + s_ij - s_ii), mean of both directions (VSE++, Faghri 2018).
+
+    cosines: (B, B).  ignore: (B, B) bool, pairs that are no negatives; a row without any costs nothing.  Returns a
+    float32 scalar.
+    """
+    cosines, diagonal = cosines.float(), _diagonal(cosines)
+    negatives = cosines.masked_fill(diagonal if ignore is None else diagonal | ignore, -math.inf)
+    positive = cosines.diagonal()
+    return (
+        sum((F.relu(margin + negatives.amax(dim=side) - positive).mean() for side in (0, 1)), cosines.new_zeros(())) / 2
+    )
 
 
 def same_caption(sentence: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -18,3 +19,22 @@ def flops(vectors: Tensor) -> Tensor:
 def active_terms(vectors: Tensor) -> Tensor:
     """Mean number of terms with a weight above 0.  vectors: (B, V).  Returns a float32 scalar."""
     return (vectors > 0).sum(dim=1).float().mean()
+
+
+def overuse(vectors: Tensor) -> Tensor:
+    """How unevenly a batch uses the vocabulary: V sum_v (share of all weight that lies on v)^2, from 1 (evenly) to V.
+
+    After the aim of LexVLA's overuse penalty (Li et al., NeurIPS 2024), in place of FLOPS: it makes hub words costly.
+    Unlike FLOPS it does not see the scale of the vectors, so shrinking weights gains nothing. The form is ours.
+
+    vectors: (B, V), non-negative, the whole batch of all processes.  Returns a float32 scalar, 0 where all are empty.
+    """
+    total = vectors.float().sum(dim=0)
+    share = total / total.sum().clamp(min=1e-12)
+    return vectors.shape[1] * share.square().sum()
+
+
+def mean_norm(vectors: Tensor) -> Tensor:
+    """Mean length of the vectors: falls without active terms falling where weights only shrink.  (B, V) -> scalar."""
+    lengths: Tensor = torch.linalg.vector_norm(vectors.float(), dim=1)
+    return lengths.mean()

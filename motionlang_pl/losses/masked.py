@@ -18,6 +18,14 @@ def masked_mse(predicted: Tensor, target: Tensor, where: Tensor) -> Tensor:
     return _mean((predicted.float() - target.float()).square(), where)
 
 
+def masked_smooth_l1(predicted: Tensor, target: Tensor, where: Tensor) -> Tensor:
+    """Mean of x^2 / 2 where the error x is below 1, of |x| - 1/2 elsewhere (Huber).
+
+    predicted, target: (B, T, C).  where: (B, T, C) bool.  Returns a float32 scalar.
+    """
+    return _mean(F.smooth_l1_loss(predicted.float(), target.float(), reduction="none"), where)
+
+
 def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the M chosen words.  logits: (M, V).  labels: (M,) int64.  Returns a float32 scalar."""
     total = F.cross_entropy(logits.float(), labels, reduction="sum")

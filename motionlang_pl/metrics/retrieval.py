@@ -173,7 +173,7 @@ class RetrievalMetrics(Metric):
     takes the lowest sample's text vector for all equal captions, so that these tie bitwise. Every process must have
     seen a sample. Keys: `t2m/R@1`, ..., `t2m/MedR`, `m2t/R@1`, ..., `m2t/MedR`.
 
-    scoring: (Q, D), (N, D) -> (Q, N), texts first.
+    scoring: (Q, D), (N, D) -> (Q, N), texts first; or of token vectors (Q, L, D), (N, P, D), as `scores.maxsim`.
     """
 
     is_differentiable = False
@@ -194,8 +194,8 @@ class RetrievalMetrics(Metric):
     def update(self, sample: Tensor, text: Tensor, motion: Tensor, caption: Tensor) -> None:
         """Keep a batch.
 
-        sample: (B,) int64, number in the split.  text, motion: (B, D).  caption: (B,) int64, hash of the caption
-        string.
+        sample: (B,) int64, number in the split.  text, motion: (B, D), or (B, L, D) and (B, P, D) with fixed L and P.
+        caption: (B,) int64, hash of the caption string.
         """
         self.sample.append(sample)
         self.caption.append(caption)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from motionlang_pl.models.heads import LexicalHead
+from motionlang_pl.models.heads import LexicalHead, lexical_vector
 from motionlang_pl.models.transformer import TransformerLayer, initialise
 
 if TYPE_CHECKING:
@@ -15,17 +15,36 @@ if TYPE_CHECKING:
     from motionlang_pl.models.tokenizer import Tokens
 
 
-def bottleneck(maxima: Tensor, word_embeddings: Tensor) -> Tensor:
-    """Mean word embedding under softmax(maxima); the words are held fixed, or the decoder would bend the vocabulary.
+def softmax_bottleneck(maxima: Tensor, word_embeddings: Tensor) -> Tensor:
+    """Mean word embedding under softmax(maxima), LexMAE's default; it does not see a common offset of the logits.
+
+    The words are held fixed, or the decoder would bend the vocabulary.
 
     maxima: (B, V), before ReLU and logarithm.  word_embeddings: (V, D).  Returns (B, D) float32, 0 where a row has no
     token.
     """
     maxima = maxima.float()
     empty = maxima.isneginf().all(dim=1, keepdim=True)
-    with torch.autocast(maxima.device.type, enabled=False):
-        mean = maxima.masked_fill(empty, 0.0).softmax(dim=1) @ word_embeddings.detach().float()
-    return mean.masked_fill(empty, 0.0)
+    share = maxima.masked_fill(empty, 0.0).softmax(dim=1)
+    return _mean_word(share, word_embeddings).masked_fill(empty, 0.0)
+
+
+def saturated_bottleneck(maxima: Tensor, word_embeddings: Tensor) -> Tensor:
+    """Mean word embedding under log(1 + relu(maxima)), scaled to sum 1: LexMAE's alternative `logits_sat`.
+
+    A term counts from logit 0 on, as in a lexical vector, so the offset of the logits is trained, and terms that say
+    nothing have to fall below 0.
+
+    maxima: (B, V).  word_embeddings: (V, D).  Returns (B, D) float32, 0 where no term of a row is active.
+    """
+    weight = lexical_vector(maxima)
+    total = weight.sum(dim=1, keepdim=True)
+    return _mean_word(weight / total.masked_fill(total == 0, 1.0), word_embeddings)
+
+
+def _mean_word(share: Tensor, word_embeddings: Tensor) -> Tensor:
+    with torch.autocast(share.device.type, enabled=False):
+        return share @ word_embeddings.detach().float()
 
 
 class LexicalDecoder(nn.Module):

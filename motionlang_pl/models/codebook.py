@@ -35,7 +35,7 @@ class CodebookQuery(nn.Module):
 
 
 def _unit_variance(module: nn.Module) -> None:
-    """Queries start at unit variance as codewords do."""
+    """Queries and the words' logits start at unit variance as codewords do."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=module.in_features**-0.5)
         nn.init.zeros_(module.bias)
@@ -53,22 +53,48 @@ class Codebook(nn.Module):
         super().__init__()
         self.codewords = nn.Parameter(torch.randn(codewords, width))
 
-    def assign(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:
-        """Weights of the codewords: sparsemax over the best match of any real token.
+    def logits(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:
+        """Best match of each codeword with any real token, sqrt(width) * cosine / temperature.
 
         Padding is -inf; as 0, which FDT makes it, it would be a floor under every codeword.
 
-        queries: (B, N, width).  mask: (B, N).  temperature: higher is denser.  Returns (B, K) float32 on the simplex,
-        uniform where a row has no token.
+        queries: (B, N, width).  mask: (B, N).  temperature: higher gives denser assignments.  Returns (B, K) float32, 0
+        where a row has no token.
         """
         with torch.autocast(queries.device.type, enabled=False):
             cosines = F.normalize(queries.float(), dim=-1) @ F.normalize(self.codewords.float(), dim=-1).T
-            logits = cosines * (math.sqrt(self.codewords.shape[1]) / temperature)
-            best = logits.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
-            weights: Tensor = sparsemax(best.masked_fill(~mask.any(dim=1)[:, None], 0.0), dim=-1)
+            matches = cosines * (math.sqrt(self.codewords.shape[1]) / temperature)
+            best = matches.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
+        return best.masked_fill(~mask.any(dim=1)[:, None], 0.0)
+
+    def assign(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:
+        """Weights of the codewords: sparsemax of the logits, (B, K) on the simplex, uniform where there is no token."""
+        weights: Tensor = sparsemax(self.logits(queries, mask, temperature), dim=-1)
         return weights
 
     def vector(self, weights: Tensor) -> Tensor:
         """Mix codewords.  weights: (B, K).  Returns (B, width) float32."""
         with torch.autocast(weights.device.type, enabled=False):
             return weights.float() @ self.codewords.float()
+
+
+class ContentHead(nn.Module):
+    """Logits of words from a mixture of codewords: matches with the directions of word embeddings lent to it.
+
+    Directions, because embeddings that were never trained are too short to give logits of any size.
+
+    Args:
+        code_width: Width of a codeword.
+        width: Width D of the word embeddings.
+        vocabulary: Number of terms V.
+    """
+
+    def __init__(self, code_width: int, width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(code_width), nn.Linear(code_width, width))
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        self.apply(_unit_variance)
+
+    def forward(self, vectors: Tensor, word_embeddings: Tensor) -> Tensor:
+        """vectors: (B, code_width).  word_embeddings: (V, D), held fixed.  Returns logits (B, V)."""
+        return F.linear(self.layers(vectors), F.normalize(word_embeddings.detach(), dim=1), self.bias)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ def view_hidden(
     parts: Mapping[str, tuple[int, ...]],
     joints: int,
     ratio: float = 0.6,
+    together: int = 1,
 ) -> Tensor:
     """Hide `ratio` of a motion for a view: spans of frames or whole body parts, each for half of the samples.
 
     Spans make up round(ratio * n) of the n real frames exactly; parts as many joints as come closest, at least one
-    part.
+    part. With `together` frames are counted, hidden and shown in groups of that many, from the first frame on.
 
     key: (B,).  stream: which view.  mask: (B, T).  parts: disjoint groups of joints by name.  Returns (B, T, J) bool.
     """
@@ -71,10 +73,17 @@ def view_hidden(
     for row, group in enumerate(parts.values()):
         member[row, list(group)] = 1
     first = 4 * stream + 1000
-    of_frames = _spans(key, first, mask, ratio)[..., None]
+    spans = _spans(key, first, in_groups(mask, together), ratio)
+    of_frames = spans.repeat_interleave(together, dim=1)[:, : mask.shape[1], None]
     of_joints = _whole_parts(key, first + 2, member, ratio)[:, None]
     by_frame = (uniform(key, first + 3) < 0.5)[:, None, None]
     return torch.where(by_frame, of_frames, of_joints) & mask[..., None]
+
+
+def in_groups(mask: Tensor, together: int) -> Tensor:
+    """Mark groups of frames with a real one among them.  mask: (B, T).  Returns (B, ceil(T / together)) bool."""
+    padded = F.pad(mask, (0, -mask.shape[1] % together))
+    return torch.unflatten(padded, 1, (-1, together)).any(dim=2)
 
 
 def mask_tokens(

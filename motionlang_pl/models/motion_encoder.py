@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motionlang_pl.data.batch import MotionSpec
 from motionlang_pl.models.encoding import Encoding
+from motionlang_pl.models.motion_adapter import Adapter, MotionAdapter
 from motionlang_pl.models.transformer import TransformerLayer, initialise
 from motionlang_pl.motion.skeleton import Skeleton
 
@@ -14,8 +18,8 @@ from motionlang_pl.motion.skeleton import Skeleton
 class GraphBottleneck(nn.Module):
     """Graph convolution over the skeleton between two layers: a token is unfolded to joints, which mix along bones.
 
-    The paper's sum has neither self-loops nor normalisation; we use both (Kipf & Welling 2017: D^-1/2 (A + I) D^-1/2),
-    so that a joint keeps its own features.
+    The paper's sum has neither self-loops nor normalisation (`PrintedGraphBottleneck`); we use both (Kipf & Welling
+    2017: D^-1/2 (A + I) D^-1/2), so that a joint keeps its own features.
 
     Args:
         width: Width D of a token.
@@ -42,6 +46,19 @@ class GraphBottleneck(nn.Module):
         return frames + self.fold(mixed.flatten(-2))  # type: ignore[no-any-return]
 
 
+class PrintedGraphBottleneck(GraphBottleneck):
+    """The graph convolution as MoLang prints it, sigma(A h W): a joint becomes the plain sum over its neighbours.
+
+    Without itself, and without a bias, so that neither form takes over the other's weights. The paper does not say
+    sigma: GELU, as in the other.
+    """
+
+    def __init__(self, width: int, skeleton: Skeleton, joint_width: int = 32) -> None:
+        super().__init__(width, skeleton, joint_width)
+        self.mixing = skeleton.adjacency().float()
+        self.along_bones = nn.Linear(joint_width, joint_width, bias=False)
+
+
 class MotionEncoder(nn.Module):
     """Encodes projected frames; padding never changes an encoding, and a clip of nothing but padding has a finite one.
 
@@ -54,7 +71,10 @@ class MotionEncoder(nn.Module):
         dropout: 0.1.
         max_frames: Most frames that are encoded at once.
         graph_after: The graph bottleneck stands after this layer (4), nowhere for 0.
+        graph: Builds the graph bottleneck for a width and a skeleton.
     """
+
+    frames_per_token = 1
 
     def __init__(
         self,
@@ -66,6 +86,7 @@ class MotionEncoder(nn.Module):
         dropout: float = 0.1,
         max_frames: int = 256,
         graph_after: int = 4,
+        graph: Callable[[int, Skeleton], GraphBottleneck] = GraphBottleneck,
     ) -> None:
         super().__init__()
         if not 0 <= graph_after <= depth:
@@ -76,7 +97,7 @@ class MotionEncoder(nn.Module):
         self.valid = nn.Embedding(2, width)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(TransformerLayer(width, heads, feedforward, dropout) for _ in range(depth))
-        self.graph = GraphBottleneck(width, skeleton) if graph_after else None
+        self.graph = graph(width, skeleton) if graph_after else None
         self.norm = nn.LayerNorm(width)
         self.apply(initialise)
 
@@ -91,7 +112,7 @@ class MotionEncoder(nn.Module):
             )
         start = self.start.to(frames.dtype).expand(len(frames), 1, -1)
         real = F.pad(mask, (1, 0), value=True)
-        x = torch.cat((start, frames), dim=1) + self.positions.weight[: real.shape[1]] + self.valid(real.long())
+        x = torch.cat((start, frames), dim=1) + self.places(real.shape[1]) + self.valid(real.long())
         x = self.dropout(x)
         for number, layer in enumerate(self.layers, start=1):
             x = layer(x, real)
@@ -99,6 +120,18 @@ class MotionEncoder(nn.Module):
                 x = torch.cat((x[:, :1], self.graph(x[:, 1:])), dim=1)
         x = self.norm(x)
         return Encoding(x[:, 1:].masked_fill(~mask[..., None], 0.0), mask, x[:, 0])
+
+    def places(self, count: int) -> Tensor:
+        """Return what tells the first `count` tokens apart, the class token before them: (count, D)."""
+        return self.positions.weight[:count]
+
+    def adapter(self, spec: MotionSpec) -> Adapter:
+        """Build the adapter whose tokens it reads."""
+        return MotionAdapter(spec, self.width)
+
+    def shallow(self, skeleton: Skeleton, depth: int) -> MotionEncoder:
+        """Build a light decoder over the same tokens."""
+        return MotionEncoder(skeleton, self.width, depth, self.heads, 2 * self.width, 0.0, self.max_frames, 0)
 
 
 def encode_windows(encoder: MotionEncoder, frames: Tensor, mask: Tensor) -> Encoding:

@@ -6,23 +6,19 @@ The three are modules of their own because stages tie, freeze and hand them over
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertConfig, PreTrainedConfig
-from transformers.utils import logging as transformers_logging
 
 from motionlang_pl.data.batch import TextSpec
 from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.heads import LexicalHead
+from motionlang_pl.models.pretrained import config_text, first_line, not_found, quiet
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
 
 __all__ = ["PretrainedText", "SmallText", "TextEncoder", "TextModel", "TextParts", "Tokenizer", "Tokens"]
@@ -137,7 +133,7 @@ class SmallText(TextModel):
             type_vocab_size=1,
             pad_token_id=words.pad_id,
         )
-        return _new(TextSpec(words.cut(self.max_words), _json(config)))
+        return _new(TextSpec(words.cut(self.max_words), config_text(config)))
 
 
 class PretrainedText(TextModel):
@@ -169,7 +165,7 @@ class PretrainedText(TextModel):
                 "they do not belong together, save both again"
             )
         config.vocab_size = words.vocabulary  # some models pad their weights beyond the terms
-        parts = _new(TextSpec(words.cut(_max_words(config)), _json(config)))
+        parts = _new(TextSpec(words.cut(_max_words(config)), config_text(config)))
         encoder = _stripped(model.base_model)
         parts.text_encoder.model.load_state_dict(encoder.state_dict())
         with torch.no_grad():
@@ -193,14 +189,14 @@ class PretrainedText(TextModel):
             config = AutoConfig.from_pretrained(self.name)
         except ValueError as error:
             raise ValueError(
-                f"{self.name}: transformers knows no such model ({_first_line(error)}); "
+                f"{self.name}: transformers knows no such model ({first_line(error)}); "
                 "choose a BERT, RoBERTa or DistilBERT"
             ) from error
         except OSError as error:
             raise self._not_found(error) from error
         _check(config, self.name)
         try:
-            with _quiet():
+            with quiet():
                 model, report = AutoModelForMaskedLM.from_pretrained(
                     self.name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
                 )
@@ -221,15 +217,7 @@ class PretrainedText(TextModel):
             raise self._not_found(error) from error
 
     def _not_found(self, error: Exception) -> FileNotFoundError:
-        if Path(self.name).is_dir():
-            return FileNotFoundError(
-                f"{self.name}: not a complete model ({_first_line(error)}); it needs config.json, tokenizer.json and "
-                "model.safetensors, as save_pretrained writes them"
-            )
-        return FileNotFoundError(
-            f"{self.name}: neither a folder here nor a model that the Hugging Face hub gives; check the name and the "
-            "network, or give the folder of a downloaded model"
-        )
+        return not_found(self.name, error, "config.json, tokenizer.json and model.safetensors")
 
 
 def _new(spec: TextSpec) -> TextParts:
@@ -247,12 +235,6 @@ def _config(text: str) -> PreTrainedConfig:
     config: PreTrainedConfig = AutoConfig.for_model(**settings)
     _check(config, "config")
     return config
-
-
-def _json(config: PreTrainedConfig) -> str:
-    """All settings, defaults too, so that another version's defaults change nothing; not where the model came from."""
-    settings = config.to_dict()
-    return json.dumps({key: value for key, value in settings.items() if key not in ("_name_or_path", "architectures")})
 
 
 def _check(config: PreTrainedConfig, name: str) -> None:
@@ -277,22 +259,3 @@ def _stripped(model: Any) -> Any:
     if hasattr(model, "pooler"):
         model.pooler = None
     return model
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' load report and bar off the screen: what matters of them is said above in one line."""
-    level = transformers_logging.get_verbosity()
-    bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.ERROR)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bar:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -10,6 +10,9 @@ from typing import NamedTuple
 import tokenizers
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from motionlang_pl.models.content_words import content_ids
 
 
 class Tokens(NamedTuple):
@@ -51,6 +54,7 @@ class Tokenizer:
         self.sep_id = self._special("[SEP]", "</s>")
         self.mask_id = self._special("[MASK]", "<mask>")
         self.unk_id = self._special("[UNK]", "<unk>")
+        self._content: dict[str, Tensor] = {}  # of captions seen before: training sees each many times
         names = self._tokenizer.get_vocab(with_added_tokens=True)
         self.vocabulary = max(names.values()) + 1
         self.terms = [""] * self.vocabulary
@@ -74,6 +78,14 @@ class Tokenizer:
         mask = torch.tensor([one.attention_mask for one in encoded], dtype=torch.bool)
         special = torch.tensor([self.pad_id, self.cls_id, self.sep_id, self.mask_id])
         return Tokens(ids, mask, mask & ~torch.isin(ids, special))
+
+    def content_words(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the captions' `content_ids`: ids (B, M) int64, 0 where there are fewer, and which are there (B, M)."""
+        for caption in captions:
+            if caption not in self._content:
+                self._content[caption] = torch.tensor(content_ids(caption, self._tokenizer), dtype=torch.long)
+        ids = pad_sequence([self._content[caption] for caption in captions], batch_first=True, padding_value=-1)
+        return ids.clamp(min=0), ids >= 0
 
     def cut(self, max_words: int) -> str:
         """Return the tokenizer's JSON with captions cut at `max_words` tokens."""

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion, MotionSpec, TextSpec
 from motionlang_pl.models.encoding import Encoding
-from motionlang_pl.models.motion_adapter import MotionAdapter
+from motionlang_pl.models.heads import TermHead
+from motionlang_pl.models.motion_adapter import Adapter
 from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
+from motionlang_pl.models.motion_model import MotionParts
 from motionlang_pl.models.text_encoder import TextParts
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
 from motionlang_pl.stages.handover import HandOver, read_checkpoint, take_over
@@ -40,7 +42,8 @@ class Stage(LightningModule):
     monitor: ClassVar[str] = "val/loss"
     mode: ClassVar[Literal["min", "max"]] = "min"
 
-    motion_adapter: MotionAdapter
+    motion_adapter: Adapter
+    text_lexical_head: TermHead
     motion_encoder: MotionEncoder
 
     def __init__(self, optimization: Optimization | None = None, init_from: list[HandOver] | None = None) -> None:
@@ -73,9 +76,18 @@ class Stage(LightningModule):
         self.tokenizer = Tokenizer(parts.spec.tokenizer)
         self.corpus = self.corpus._replace(text=parts.spec)
 
+    def take_motion(self, parts: MotionParts) -> None:
+        """Names a motion model's parts as the hand-over knows them, and keeps its description for the checkpoint."""
+        self.add_module("motion_adapter", parts.adapter)
+        self.add_module("motion_encoder", parts.encoder)
+        self.corpus = self.corpus._replace(motion=parts.spec)
+
     def setup(self, stage: str) -> None:
-        """Builds the modules of a fresh fit from the store and takes over what ``init_from`` names."""
-        if self._assembled or self.trainer.ckpt_path is not None:
+        """Builds the modules: from the store with what ``init_from`` names on a fresh fit, else from the checkpoint."""
+        if self._assembled:
+            return
+        if self.trainer.ckpt_path is not None:
+            self.on_load_checkpoint(read_checkpoint(Path(self.trainer.ckpt_path)))
             return
         if stage != "fit":
             raise ValueError("validate, test and predict need a trained stage: add --ckpt_path RUNS/STAGE/best.ckpt")
@@ -87,6 +99,11 @@ class Stage(LightningModule):
             )
         )
         self.parents = take_over(self, self.init_from, Path(self.trainer.default_root_dir).resolve().parent)
+
+    def configure_model(self) -> None:
+        """Builds the modules for callbacks that want them before `setup`: Lightning's weight averaging copies them."""
+        if self._trainer is not None and self.trainer.state.fn is not None:
+            self.setup(self.trainer.state.fn)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -107,7 +124,8 @@ class Stage(LightningModule):
 
     def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
         """Frames through adapter and trunk; motions longer than the trunk's ``max_frames`` in overlapping windows."""
-        return encode_windows(self.motion_encoder, self.motion_adapter(motion, hidden, noise), motion.mask)
+        tokens, mask = self.motion_adapter(motion, hidden, noise), self.motion_adapter.real_tokens(motion.mask)
+        return encode_windows(self.motion_encoder, tokens, mask)
 
     def tokenize(self, captions: list[str]) -> Tokens:
         """Captions as padded token ids on the stage's device."""

@@ -17,8 +17,8 @@ from motionlang_pl.losses.contrastive import info_nce
 from motionlang_pl.losses.masked import masked_mse
 from motionlang_pl.models.heads import Projection
 from motionlang_pl.models.masking import view_hidden
-from motionlang_pl.models.motion_adapter import MotionAdapter
 from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
+from motionlang_pl.models.targets import over_the_split
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import Stage
@@ -33,6 +33,8 @@ class CMMM(Stage):
         contrast: Weight of the contrast between the two views.
         temperature: Of that contrast.
         decoder_depth: Layers of the decoder that reconstructs from the trunk's tokens.
+        target: What is reconstructed; the alternative is motionlang_pl.models.targets.over_the_clip.
+        differences: Weight of a second target, the hidden columns' change from frame to frame.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -46,6 +48,8 @@ class CMMM(Stage):
         contrast: float = 1.0,
         temperature: float = 0.1,
         decoder_depth: int = 2,
+        target: Callable[[Tensor, Tensor], Tensor] = over_the_split,
+        differences: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,48 +58,46 @@ class CMMM(Stage):
         self.contrast = contrast
         self.temperature = temperature
         self.decoder_depth = decoder_depth
+        self.target = target
+        self.differences = differences
 
     def assemble(self, corpus: Corpus) -> None:
         """Adapter, trunk, a light decoder and the projection of the contrast."""
         assert corpus.motion is not None
         self.skeleton = skeleton(corpus.motion.skeleton)
         self.motion_encoder = self.build_motion_encoder(self.skeleton)
-        width, heads = self.motion_encoder.width, self.motion_encoder.heads
-        self.motion_adapter = MotionAdapter(corpus.motion, width)
-        self.motion_decoder = MotionEncoder(
-            self.skeleton,
-            width=width,
-            depth=self.decoder_depth,
-            heads=heads,
-            feedforward=2 * width,
-            dropout=0.0,
-            max_frames=self.motion_encoder.max_frames,
-            graph_after=0,
-        )
-        self.projection = Projection(width, width)
+        self.motion_adapter = self.motion_encoder.adapter(corpus.motion)
+        self.motion_decoder = self.motion_encoder.shallow(self.skeleton, self.decoder_depth)
+        self.projection = Projection(self.motion_encoder.width, self.motion_encoder.width)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """L = L_rec(hidden columns) + contrast * InfoNCE(view 1, view 2)."""
+        """L = L_rec(hidden columns) + contrast * InfoNCE(view 1, view 2) [+ differences * L_rec(their changes)]."""
         assert batch.motion is not None
         features, mask = batch.motion
-        joints, parts = len(self.skeleton.joints), self.skeleton.parts
-        hidden = torch.cat([view_hidden(batch.key, view, mask, parts, joints, self.ratio) for view in (1, 2)])
         views = Motion(features.repeat(2, 1, 1), mask.repeat(2, 1))
+        hidden = torch.cat([self._hidden(batch.key, view, mask) for view in (1, 2)])
         encoding = self.encode_motion(views, hidden)
-        decoded = encode_windows(self.motion_decoder, encoding.tokens, views.mask)
-        predicted = self.motion_adapter.reconstruct(decoded.tokens)
+        decoded = encode_windows(self.motion_decoder, encoding.tokens, encoding.mask)
+        predicted = self.motion_adapter.reconstruct(decoded.tokens)[:, : mask.shape[1]]
         columns = self.motion_adapter.hidden_columns(hidden) & views.mask[..., None]
-        reconstruction = masked_mse(predicted, self.motion_adapter.standardise(views.features), columns)
-        count = views.mask.sum(1, keepdim=True).clamp(min=1)
-        means = (encoding.tokens * views.mask[..., None]).sum(1) / count
+        target = self.target(self.motion_adapter.standardise(features), mask).repeat(2, 1, 1)
+        reconstruction = masked_mse(predicted, target, columns)
+        changes = masked_mse(predicted.diff(dim=1), target.diff(dim=1), columns[:, 1:] & columns[:, :-1])
+        count = encoding.mask.sum(1, keepdim=True).clamp(min=1)
+        means = (encoding.tokens * encoding.mask[..., None]).sum(1) / count
         first, second = self.projection(means).chunk(2)
         real = gather_plain(batch.sample) >= 0
         contrast = info_nce(cosine(gather(first)[real], gather(second)[real]) / self.temperature)
         return {
-            "loss": reconstruction + self.contrast * contrast,
+            "loss": reconstruction + self.contrast * contrast + self.differences * changes,
             "reconstruction": reconstruction,
+            "differences": changes,
             "contrast": contrast,
         }
+
+    def _hidden(self, key: Tensor, view: int, mask: Tensor) -> Tensor:
+        parts, joints = self.skeleton.parts, len(self.skeleton.joints)
+        return view_hidden(key, view, mask, parts, joints, self.ratio, self.motion_encoder.frames_per_token)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Two masked views of each motion."""

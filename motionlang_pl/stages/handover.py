@@ -15,7 +15,14 @@ from motionlang_pl.models.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from motionlang_pl.stages.base import Stage
 
-VOCABULARY_MODULES = {"word_embeddings", "text_encoder", "text_lexical_head", "motion_lexical_head", "decoder"}
+VOCABULARY_MODULES = {
+    "word_embeddings",
+    "text_encoder",
+    "lexical_head",
+    "text_lexical_head",
+    "motion_lexical_head",
+    "decoder",
+}
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,31 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torch.func import functional_call
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain
-from motionlang_pl.losses.contrastive import info_nce, same_caption
-from motionlang_pl.losses.lexical import active_terms, flops
-from motionlang_pl.models.heads import FrameProjection, LexicalHead, lexical_vector
-from motionlang_pl.models.motion_adapter import MotionAdapter
+from motionlang_pl.losses.contrastive import info_nce, queued_info_nce
+from motionlang_pl.losses.lexical import active_terms, flops, mean_norm
+from motionlang_pl.metrics.term_use import TermUse, alarms
+from motionlang_pl.models.heads import FrameProjection, TermHead
 from motionlang_pl.models.motion_encoder import MotionEncoder
+from motionlang_pl.models.queue import MomentumQueue, SlowModules, SparseQueue
 from motionlang_pl.models.temperature import Temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
+from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
+from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
 from motionlang_pl.stages.retrieval import RetrievalStage
+
+RAMP = 3  # sparsity has its full weight after the first third of the steps
+ENCODERS = (
+    *("motion_adapter", "motion_encoder", "motion_projection", "motion_lexical_head"),
+    *("word_embeddings", "text_encoder", "text_lexical_head"),
+)
 
 
 class LexCMLP(RetrievalStage):
@@ -31,11 +42,16 @@ class LexCMLP(RetrievalStage):
     Args:
         motion_encoder: Builds the trunk for a skeleton.
         text: The language model, the same as LexMLM's.
-        frame_stride: Frames that are averaged into one token of the lexical head.
+        frame_stride: The trunk's tokens (frames, or a grid's cells) that are averaged into one of the lexical head.
         temperature: Where the learnable temperature starts.
         flops_text: Weight of the sparsity term on text (SPLADE: 3e-4), reached over the first third of the steps.
         flops_motion: Weight of the sparsity term on motion (SPLADE's documents: 1e-4).
-        start_terms: Active terms per sample at the start of a fresh fit, at most an eighth of the vocabulary.
+        sparsity: That term; the alternative is motionlang_pl.losses.lexical.overuse.
+        start_share: Share of the vocabulary that is active in the typical sample at the start of a fresh fit.
+        head: Builds both lexical heads for a width and a vocabulary, as `DisentanglementHead`; null: the language
+            model's head and its copy.
+        false_negatives: Which pairs of a batch are no negatives; null: equal captions.
+        queue: Past representations as further negatives; null: none.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -48,7 +64,11 @@ class LexCMLP(RetrievalStage):
         temperature: float = 0.07,
         flops_text: float = 3e-4,
         flops_motion: float = 1e-4,
-        start_terms: int = 256,
+        sparsity: Callable[[Tensor], Tensor] = flops,
+        start_share: float = 0.5,
+        head: Callable[[int, int], TermHead] | None = None,
+        false_negatives: FalseNegatives | None = None,
+        queue: MomentumQueue | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,18 +78,30 @@ class LexCMLP(RetrievalStage):
         self.start_temperature = temperature
         self.flops_text = flops_text
         self.flops_motion = flops_motion
-        self.start_terms = start_terms
+        self.sparsity = sparsity
+        self.start_share = start_share
+        self.build_head = head
+        self.false_negatives = false_negatives or EqualCaptions()
+        self.queue = queue
 
     def assemble(self, corpus: Corpus) -> None:
-        """Both encoders with their lexical heads on one vocabulary."""
+        """Both encoders with their lexical heads on one vocabulary, and where there is a queue their slow copies."""
         assert corpus.motion is not None and corpus.text is not None
         self.motion_encoder = self.build_motion_encoder(skeleton(corpus.motion.skeleton))
-        self.motion_adapter = MotionAdapter(corpus.motion, self.motion_encoder.width)
+        self.motion_adapter = self.motion_encoder.adapter(corpus.motion)
         self.motion_adapter.freeze_pretraining()
         self.take_text(self.text.build(corpus.text))
+        if self.build_head is not None:
+            self.text_lexical_head = self.build_head(self.text_encoder.width, self.tokenizer.vocabulary)
         self.motion_projection = FrameProjection(self.motion_encoder.width, self.text_encoder.width, self.frame_stride)
-        self.motion_lexical_head = LexicalHead.like(self.text_lexical_head)
+        self.motion_lexical_head = TermHead.like(self.text_lexical_head)
         self.temperature = Temperature(self.start_temperature)
+        self.text_use = TermUse(self.tokenizer.vocabulary)
+        self.motion_use = TermUse(self.tokenizer.vocabulary)
+        if self.queue is not None:
+            self.slow = SlowModules({name: getattr(self, name) for name in ENCODERS}, self.queue.momentum)
+            self.past_texts = SparseQueue(self.queue.size, self.queue.terms)
+            self.past_motions = SparseQueue(self.queue.size, self.queue.terms)
 
     def setup(self, stage: str) -> None:
         """Builds the modules; on a fresh fit settles the heads' offsets, see `settle_offsets`."""
@@ -77,22 +109,21 @@ class LexCMLP(RetrievalStage):
         super().setup(stage)
         if fresh:
             self.settle_offsets(self.trainer.datamodule.example())  # type: ignore[attr-defined]
+            if self.queue is not None:
+                self.slow.follow(self, momentum=0.0)
 
     @torch.no_grad()
     def settle_offsets(self, batch: Batch) -> None:
-        """Shifts both heads' biases so that about `start_terms` terms of a sample are active.
+        """Shifts both heads so that `start_share` of the vocabulary is active in the typical sample.
 
         The softmax of the bottleneck does not see a common offset of the logits, so LexMLM and LexMMM leave it
-        anywhere; the ReLU of a lexical vector does. Left alone, most terms would be active, whatever they mean.
+        anywhere; the ReLU of a lexical vector does. A dense start leaves it to contrast and sparsity together which
+        terms go: one that is active can fall silent, one that is silent has no gradient to come back by.
         """
         assert batch.motion is not None and batch.captions is not None
         self.eval()
-        count = max(1, min(self.start_terms, self.tokenizer.vocabulary // 8))
-        for head, maxima in (
-            (self.text_lexical_head, self._text_maxima(batch.captions)),
-            (self.motion_lexical_head, self._motion_maxima(batch.motion)),
-        ):
-            head.bias.sub_(maxima.topk(count, dim=1).values[:, -1].median())
+        self.text_lexical_head.settle(self._text_maxima(self.tokenize(batch.captions)), self.start_share)
+        self.motion_lexical_head.settle(self._motion_maxima(batch.motion), self.start_share)
         self.train()
 
     @property
@@ -102,33 +133,83 @@ class LexCMLP(RetrievalStage):
 
     def lexical_motion(self, motion: Motion) -> Tensor:
         """Term weights (B, V) of motions."""
-        return lexical_vector(self._motion_maxima(motion))
+        return self.motion_lexical_head.weights(self._motion_maxima(motion))
 
     def lexical_text(self, captions: list[str]) -> Tensor:
         """Term weights (B, V) of captions."""
-        return lexical_vector(self._text_maxima(captions))
+        tokens = self.tokenize(captions)
+        return self.text_lexical_head.weights(self._text_maxima(tokens), tokens)
 
     def _motion_maxima(self, motion: Motion) -> Tensor:
         projected = self.motion_projection(self.encode_motion(motion))
         return self.motion_lexical_head.maxima(projected.tokens, projected.mask, self.word_embeddings.weight)
 
-    def _text_maxima(self, captions: list[str]) -> Tensor:
-        encoding = self.encode_text(self.tokenize(captions))
+    def _text_maxima(self, tokens: Tokens) -> Tensor:
+        encoding = self.encode_text(tokens)
         return self.text_lexical_head.maxima(encoding.tokens, encoding.mask, self.word_embeddings.weight)
 
     motion_vectors = lexical_motion
     text_vectors = lexical_text
 
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Term weights of a batch's captions and motions, (B, V) each."""
+        assert batch.motion is not None and batch.captions is not None
+        return self.lexical_text(batch.captions), self.lexical_motion(batch.motion)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """L = InfoNCE(cosine / temperature) + ramp * (flops_text FLOPS(text) + flops_motion FLOPS(motion))."""
-        assert batch.motion is not None and batch.captions is not None
-        text, motion = gather(self.lexical_text(batch.captions)), gather(self.lexical_motion(batch.motion))
-        ignore = same_caption(gather_plain(batch.sentence))
-        contrast = info_nce(self.temperature(cosine(text, motion)), ignore)
-        ramp = min(1.0, 3 * self.progress) ** 2
-        text_flops, motion_flops = flops(text), flops(motion)
+        text, motion = (gather(vectors) for vectors in self(batch))
+        contrast = self._contrast(text, motion, batch)
+        ramp = min(1.0, RAMP * self.progress) ** 2
+        text_flops, motion_flops = self.sparsity(text), self.sparsity(motion)
         loss = contrast + ramp * (self.flops_text * text_flops + self.flops_motion * motion_flops)
         values = {"loss": loss, "contrast": contrast, "flops_text": text_flops, "flops_motion": motion_flops}
         self.record("train", {**values, "temperature": self.temperature.value})
-        self.record("lexical", {"active_terms_text": active_terms(text), "active_terms_motion": active_terms(motion)})
+        for name, vectors in (("text", text), ("motion", motion)):
+            shape = {f"active_terms_{name}": active_terms(vectors), f"norm_{name}": mean_norm(vectors)}
+            self.record("lexical", shape)
         return loss
+
+    def _contrast(self, text: Tensor, motion: Tensor, batch: Batch) -> Tensor:
+        """InfoNCE of the global batch; with a queue also against the past, which this batch then joins."""
+        scores, ignore = self.temperature(cosine(text, motion)), self.false_negatives(batch)
+        if self.queue is None:
+            return info_nce(scores, ignore)
+        sentence = gather_plain(batch.sentence)
+        contrast = queued_info_nce(
+            scores,
+            self.temperature(self.past_motions.cosines(text)),
+            self.temperature(self.past_texts.cosines(motion)),
+            ignore,
+            self.past_motions.ignored(sentence),
+            self.past_texts.ignored(sentence),
+        )
+        with torch.no_grad():
+            self.slow.follow(self)
+            slow_text, slow_motion = functional_call(self, self.slow.parameters_by_name(), (batch,))
+        self.past_texts.push(gather_plain(slow_text), sentence)
+        self.past_motions.push(gather_plain(slow_motion), sentence)
+        return contrast
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects vectors, and counts how they use the vocabulary."""
+        text, motion = self(batch)
+        self.val_metrics.update(batch.sample, text, motion, batch.sentence)
+        self.text_use.update(text, batch.sample)
+        self.motion_use.update(motion, batch.sample)
+
+    def on_validation_epoch_end(self) -> None:
+        """Recalls and signs of collapse, the worse of both modalities; a collapse is warned of by name."""
+        super().on_validation_epoch_end()
+        fitting = self.trainer.state.fn == "fit"
+        settled = not fitting or self.progress >= 0.5
+        worst: dict[str, float] = {}
+        for name, metric in (("text", self.text_use), ("motion", self.motion_use)):
+            use = metric.compute()
+            for alarm in alarms(use, name, self.terms, settled):
+                rank_zero_warn(alarm)
+            for sign in ("hub_share", "dead_share", "dense_share"):
+                worst[f"lexical/{sign}"] = max(worst.get(f"lexical/{sign}", 0.0), float(use[sign]))
+            self.log_dict({f"val/lexical/{value}_{name}": float(use[value]) for value in ("active_terms", "norm")})
+            metric.reset()
+        self.log_dict(worst)

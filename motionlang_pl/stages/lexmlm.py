@@ -5,13 +5,14 @@ The paper gives name and purpose; the formulas are LexMAE's (Shen et al., ICLR 2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus
 from motionlang_pl.losses.masked import masked_cross_entropy
-from motionlang_pl.models.bottleneck import LexicalDecoder, bottleneck
+from motionlang_pl.models.bottleneck import LexicalDecoder, softmax_bottleneck
 from motionlang_pl.models.masking import mask_tokens
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.stages.base import Stage
@@ -25,6 +26,8 @@ class LexMLM(Stage):
         encoder_rate: Share of a caption's words that are masked for the encoder (LexMAE: 0.3).
         decoder_rate: Share masked for the decoder, the encoder's among them (LexMAE: 0.5).
         decoder_depth: Layers of the decoder (LexMAE: 2).
+        bottleneck: Turns the largest logits and the word embeddings into the decoder's first word; the alternative is
+            motionlang_pl.models.bottleneck.saturated_bottleneck.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -37,6 +40,7 @@ class LexMLM(Stage):
         encoder_rate: float = 0.3,
         decoder_rate: float = 0.5,
         decoder_depth: int = 2,
+        bottleneck: Callable[[Tensor, Tensor], Tensor] = softmax_bottleneck,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,6 +48,7 @@ class LexMLM(Stage):
         self.encoder_rate = encoder_rate
         self.decoder_rate = decoder_rate
         self.decoder_depth = decoder_depth
+        self.bottleneck = bottleneck
 
     def assemble(self, corpus: Corpus) -> None:
         """The language model's parts and the weak decoder."""
@@ -63,7 +68,7 @@ class LexMLM(Stage):
         encoding = self.encode_text(tokens, ids)
         encoder_logits = self.text_lexical_head(encoding.tokens[chosen], words)
         maxima = self.text_lexical_head.maxima(encoding.tokens, encoding.mask, words)
-        states = self.decoder(bottleneck(maxima, words), self.word_embeddings(decoder_ids), tokens)
+        states = self.decoder(self.bottleneck(maxima, words), self.word_embeddings(decoder_ids), tokens)
         decoder_logits = self.decoder.lexical_head(states[decoder_chosen], words)
 
         encoder = masked_cross_entropy(encoder_logits, tokens.ids[chosen])

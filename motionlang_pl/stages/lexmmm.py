@@ -12,11 +12,10 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.losses.masked import masked_cross_entropy, masked_mse
-from motionlang_pl.models.bottleneck import LexicalDecoder, bottleneck
+from motionlang_pl.models.bottleneck import LexicalDecoder, softmax_bottleneck
 from motionlang_pl.models.encoding import Encoding
-from motionlang_pl.models.heads import FrameProjection, LexicalHead, lexical_vector
+from motionlang_pl.models.heads import FrameProjection, TermHead, lexical_vector
 from motionlang_pl.models.masking import mask_tokens, span_hidden
-from motionlang_pl.models.motion_adapter import MotionAdapter
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
@@ -29,9 +28,10 @@ class LexMMM(Stage):
     Args:
         motion_encoder: Builds the trunk for a skeleton.
         text: The language model, the same as LexMLM's.
-        frame_stride: Frames that are averaged into one token of the lexical head.
+        frame_stride: The trunk's tokens (frames, or a grid's cells) that are averaged into one of the lexical head.
         decoder_rate: Share of a caption's words that are masked for the decoder.
         decoder_depth: Layers of the decoder.
+        bottleneck: As in LexMLM.
         reconstruction: Weight of the reconstruction of a hidden span of the motion.
         longest_span: Frames; the hidden span's longest length.
         optimization: Learning rates and schedule.
@@ -47,6 +47,7 @@ class LexMMM(Stage):
         frame_stride: int = 4,
         decoder_rate: float = 0.5,
         decoder_depth: int = 2,
+        bottleneck: Callable[[Tensor, Tensor], Tensor] = softmax_bottleneck,
         reconstruction: float = 1.0,
         longest_span: int = 30,
         **kwargs: Any,
@@ -57,6 +58,7 @@ class LexMMM(Stage):
         self.frame_stride = frame_stride
         self.decoder_rate = decoder_rate
         self.decoder_depth = decoder_depth
+        self.bottleneck = bottleneck
         self.reconstruction = reconstruction
         self.longest_span = longest_span
 
@@ -65,12 +67,12 @@ class LexMMM(Stage):
         assert corpus.motion is not None and corpus.text is not None
         self.skeleton = skeleton(corpus.motion.skeleton)
         self.motion_encoder = self.build_motion_encoder(self.skeleton)
-        self.motion_adapter = MotionAdapter(corpus.motion, self.motion_encoder.width)
+        self.motion_adapter = self.motion_encoder.adapter(corpus.motion)
         self.take_text(self.text.build(corpus.text))
         width, size = self.text_encoder.width, self.tokenizer.vocabulary
         self.decoder = LexicalDecoder.like(self.text_encoder, size, self.decoder_depth)
         self.motion_projection = FrameProjection(self.motion_encoder.width, width, self.frame_stride)
-        self.motion_lexical_head = LexicalHead.like(self.text_lexical_head)
+        self.motion_lexical_head = TermHead.like(self.text_lexical_head)
         self.word_embeddings.requires_grad_(False)
         del self.text_encoder, self.text_lexical_head
 
@@ -94,13 +96,13 @@ class LexMMM(Stage):
         hidden = span_hidden(batch.key, mask, len(self.skeleton.joints), self.longest_span)
         encoding = self.encode_motion(batch.motion, hidden)
         columns = self.motion_adapter.hidden_columns(hidden) & mask[..., None]
-        predicted = self.motion_adapter.reconstruct(encoding.tokens)
+        predicted = self.motion_adapter.reconstruct(encoding.tokens)[:, : mask.shape[1]]
         reconstruction = masked_mse(predicted, self.motion_adapter.standardise(features), columns)
 
         tokens, words = self.tokenize(batch.captions), self.word_embeddings.weight
         size, mask_id = self.tokenizer.vocabulary, self.tokenizer.mask_id
         ids, chosen = mask_tokens(batch.key, tokens, 2, self.decoder_rate, None, size, mask_id)
-        states = self.decoder(bottleneck(self._maxima(encoding), words), self.word_embeddings(ids), tokens)
+        states = self.decoder(self.bottleneck(self._maxima(encoding), words), self.word_embeddings(ids), tokens)
         caption = masked_cross_entropy(self.decoder.lexical_head(states[chosen], words), tokens.ids[chosen])
         loss = caption + self.reconstruction * reconstruction
         return {"loss": loss, "caption": caption, "reconstruction": reconstruction}

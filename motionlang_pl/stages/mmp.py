@@ -9,8 +9,8 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus
 from motionlang_pl.losses.masked import masked_l1
+from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.masking import normal, span_hidden
-from motionlang_pl.models.motion_adapter import MotionAdapter
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.stages.base import Stage
@@ -38,22 +38,14 @@ class MMP(Stage):
     def assemble(self, corpus: Corpus) -> None:
         """Adapter and trunk."""
         assert corpus.motion is not None
-        self.skeleton = skeleton(corpus.motion.skeleton)
-        self.motion_encoder = self.build_motion_encoder(self.skeleton)
-        self.motion_adapter = MotionAdapter(corpus.motion, self.motion_encoder.width)
+        self.motion_encoder = self.build_motion_encoder(skeleton(corpus.motion.skeleton))
+        self.motion_adapter = self.motion_encoder.adapter(corpus.motion)
+        self.motion_adapter.hidden.requires_grad_(False)  # noise tells nothing of where it is
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L1 over all real frames (the loss), and over the hidden span alone."""
-        assert batch.motion is not None
-        features, mask = batch.motion
-        hidden = span_hidden(batch.key, mask, len(self.skeleton.joints), self.longest_span)
-        noise = normal(batch.key, 1, *features.shape[1:])
-        encoding = self.encode_motion(batch.motion, hidden, noise)
-        predicted = self.motion_adapter.reconstruct(encoding.tokens)
-        target = self.motion_adapter.standardise(features)
-        real = mask[..., None].expand_as(target)
-        columns = self.motion_adapter.hidden_columns(hidden) & real
-        return {"loss": masked_l1(predicted, target, real), "hidden_l1": masked_l1(predicted, target, columns)}
+        _, l1, hidden_l1 = encode_noised(self, batch, self.longest_span)
+        return {"loss": l1, "hidden_l1": hidden_l1}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Predict the motion whose span is noise."""
@@ -64,3 +56,16 @@ class MMP(Stage):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The same, with each sample's span fixed."""
         self.record("val", self.losses(batch))
+
+
+def encode_noised(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encoding, Tensor, Tensor]:
+    """Encodes motions of which a span is noise, and decodes them: L1 over all real frames, and over the hidden span."""
+    assert batch.motion is not None
+    adapter, (features, mask) = stage.motion_adapter, batch.motion
+    hidden = span_hidden(batch.key, mask, len(skeleton(adapter.skeleton).joints), longest_span)
+    encoding = stage.encode_motion(batch.motion, hidden, normal(batch.key, 1, *features.shape[1:]))
+    target = adapter.standardise(features)
+    predicted = adapter.reconstruct(encoding.tokens)[:, : target.shape[1]]
+    real = mask[..., None].expand_as(target)
+    columns = adapter.hidden_columns(hidden) & real
+    return encoding, masked_l1(predicted, target, real), masked_l1(predicted, target, columns)

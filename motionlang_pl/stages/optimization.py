@@ -1,22 +1,20 @@
-"""AdamW with a learning rate per module, linear warm-up and cosine decay per step."""
+"""How a stage is optimised, chosen by class_path: AdamW with warm-up and cosine decay, or MoLang's warm restarts."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 if TYPE_CHECKING:
     from motionlang_pl.stages.base import Stage
 
 
-@dataclass(frozen=True)
 class Optimization:
-    """How a stage is optimised.
+    """AdamW, linear warm-up and cosine decay per step, with a learning rate per module.
 
     Args:
         lr: Peak learning rate.
@@ -26,11 +24,19 @@ class Optimization:
         betas: AdamW's betas.
     """
 
-    lr: float = 1e-4
-    lr_of: dict[str, float] = field(default_factory=dict)
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        lr_of: dict[str, float] | None = None,
+        weight_decay: float = 0.01,
+        warmup: float = 0.05,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        self.lr = lr
+        self.lr_of = lr_of or {}
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.betas = betas
 
     def configure(self, stage: Stage, steps: int) -> dict[str, Any]:
         """What ``configure_optimizers`` returns for a run of ``steps`` optimizer steps."""
@@ -56,9 +62,104 @@ class Optimization:
         return groups
 
 
+class ConstantRate(Optimization):
+    """AdamW at the same rate throughout (TMR, Petrovich et al. 2023).
+
+    Args:
+        lr: Learning rate.
+        lr_of: Learning rate of single modules.
+        weight_decay: As `Optimization`'s.
+        betas: AdamW's betas.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        lr_of: dict[str, float] | None = None,
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        super().__init__(lr, lr_of, weight_decay, warmup=0.0, betas=betas)
+
+    def configure(self, stage: Stage, steps: int) -> dict[str, Any]:
+        """What ``configure_optimizers`` returns; how many steps there are changes nothing."""
+        return {"optimizer": AdamW(self.groups(stage), lr=self.lr, betas=self.betas)}
+
+
+class WarmRestarts(Optimization):
+    """Adam and a cosine that starts again at the peak every few epochs (MoLang, Kim et al. 2023, sec. 4.2; SGDR 2017).
+
+    Without warm-up and weight decay; the rate changes once per epoch.
+
+    Args:
+        lr: Peak learning rate.
+        lr_of: Peak learning rate of single modules; they fall by the same share as `lr`.
+        lowest: What `lr` falls towards (eta_min).
+        period: Epochs from one start to the next (T_0, with T_mult 1).
+        betas: Adam's betas.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        lr_of: dict[str, float] | None = None,
+        lowest: float = 7e-5,
+        period: int = 20,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        super().__init__(lr, lr_of, weight_decay=0.0, warmup=0.0, betas=betas)
+        self.lowest = lowest
+        self.period = period
+
+    def configure(self, stage: Stage, steps: int) -> dict[str, Any]:
+        """What ``configure_optimizers`` returns; how many steps there are changes nothing."""
+        if not 0 < self.lowest <= self.lr or self.period < 1:
+            raise ValueError(
+                f"optimization: lowest {self.lowest:g} must lie between 0 and lr {self.lr:g}, and period {self.period} "
+                "be at least 1; give all three"
+            )
+        optimizer = Adam(self.groups(stage), lr=self.lr, betas=self.betas)
+        schedule = LambdaLR(optimizer, lambda epoch: restarted_cosine(epoch, self.period, self.lowest / self.lr))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+
+class HalfCosine(Optimization):
+    """AdamW and half of a cosine: the rate falls from the peak to half of it, without warm-up.
+
+    MotionPatches' and MotionColBert's code gives the cosine twice the steps that a run has. Without weight decay it is
+    the Adam of MotionPatches.
+
+    Args:
+        lr: Peak learning rate.
+        lr_of: Peak learning rate of single modules.
+        weight_decay: As in `Optimization`.
+        betas: AdamW's betas.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        lr_of: dict[str, float] | None = None,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        super().__init__(lr, lr_of, weight_decay, warmup=0.0, betas=betas)
+
+    def configure(self, stage: Stage, steps: int) -> dict[str, Any]:
+        """What ``configure_optimizers`` returns for a run of ``steps`` optimizer steps."""
+        optimizer = AdamW(self.groups(stage), lr=self.lr, betas=self.betas)
+        schedule = LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / (2 * max(1, steps)))))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     """Factor on the peak rate at a step: linear up over the share ``warmup`` of all, then half a cosine to zero."""
     rise = max(1, round(warmup * steps))
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+
+
+def restarted_cosine(epoch: int, period: int, lowest: float) -> float:
+    """Factor on the peak rate in an epoch: half a cosine from 1 towards `lowest`, from 1 every `period` epochs."""
+    return lowest + 0.5 * (1 - lowest) * (1 + math.cos(math.pi * (epoch % period) / period))

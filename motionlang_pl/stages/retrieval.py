@@ -8,6 +8,9 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.metrics.retrieval import RetrievalMetrics
+from motionlang_pl.models.chunks import in_chunks
+from motionlang_pl.models.encoding import Encoding
+from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import Stage
 
@@ -16,27 +19,47 @@ class RetrievalStage(Stage):
     """A stage with a vector per motion and per sentence; validated by retrieval in both directions.
 
     The best checkpoint has the highest mean of R@1, 2, 3, 5, 10 over both directions on the validation split.
+
+    Args:
+        chunk: Samples per process that are encoded at a time, for batches whose activations do not fit into memory
+            (see `in_chunks`); null encodes the batch at once.
     """
 
     reads = "pairs"
     monitor = "val/recall"
     mode = "max"
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, chunk: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.val_metrics = RetrievalMetrics()
+        self.chunk = chunk
+        self.val_metrics = RetrievalMetrics(self.score)
+
+    def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
+        """`Stage.encode_motion`, `chunk` motions at a time."""
+        encoding: Encoding = in_chunks(super().encode_motion, self.chunk, motion, hidden, noise)
+        return encoding
+
+    def encode_text(self, tokens: Tokens, ids: Tensor | None = None) -> Encoding:
+        """`Stage.encode_text`, `chunk` captions at a time."""
+        encoding: Encoding = in_chunks(super().encode_text, self.chunk, tokens, ids)
+        return encoding
 
     def motion_vectors(self, motion: Motion) -> Tensor:
-        """(B, D) float32."""
+        """(B, D) float32, or (B, N, D) with a fixed N where a motion has a vector per token; zero rows are none."""
         raise NotImplementedError
 
     def text_vectors(self, captions: list[str]) -> Tensor:
-        """(B, D) float32."""
+        """(B, D) or (B, N, D) float32, as `motion_vectors`."""
         raise NotImplementedError
 
     def score(self, text: Tensor, motion: Tensor) -> Tensor:
-        """(Q, D), (N, D) -> (Q, N), higher is better."""
+        """Text vectors of Q sentences, motion vectors of N motions -> (Q, N), higher is better."""
         return cosine(text, motion)
+
+    @property
+    def reading(self) -> str:
+        """How long motions are read, as part of the protocol's name: empty for overlapping windows."""
+        return ""
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects vectors."""

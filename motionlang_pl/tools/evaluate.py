@@ -23,11 +23,11 @@ from motionlang_pl.metrics.retrieval import (
     identical,
     rank_metrics,
 )
+from motionlang_pl.models.content_words import content_ids
 from motionlang_pl.stages import RetrievalStage
 from motionlang_pl.stages.handover import file_sha256, read_checkpoint
 from motionlang_pl.tools.plots import heat_map
 from motionlang_pl.tools.vectors import LexicalStage, Vectors, encode, open_data, pairs, retrieval_stage
-from motionlang_pl.tools.words import content_ids
 
 RANKS = ("R@1", "R@2", "R@3", "R@5", "R@10", "MedR")
 PICTURED = 24  # sentences in the heat map
@@ -89,7 +89,7 @@ def evaluate(
         "protocols": {**_ranked(scores, vectors, seed), "distinct": _distinct(scores, vectors, seen, seed)},
     }
     for name, numbers in report["protocols"].items():
-        numbers["name"] = name if loader == "Every" else f"{name}/{loader}"
+        numbers["name"] = "/".join((name, *(() if loader == "Every" else (loader,)), *filter(None, [stage.reading])))
     if isinstance(stage, LexicalStage):
         report["terms"] = _terms(stage, vectors, seen)
     if plots is not None:

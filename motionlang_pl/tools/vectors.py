@@ -30,7 +30,8 @@ class Vectors(NamedTuple):
     """Some samples of a split, encoded.
 
     ids: of the N motions, see `PairSamples.sample_id`.  captions: theirs.  sentences: the S distinct ones of them.
-    owner: (N,) int64, which each motion has.  text: (S, D).  motion: (N, D).  All on the CPU.
+    owner: (N,) int64, which each motion has.  text: (S, D).  motion: (N, D).  Stages with a vector per
+    token have (S, L, D) and (N, P, D).  All on the CPU.
     """
 
     ids: list[str]

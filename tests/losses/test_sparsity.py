@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from motionlang_pl.losses.lexical import active_terms, flops
+from motionlang_pl.losses.lexical import active_terms, flops, mean_norm, overuse
 from motionlang_pl.scores import cosine
 
 
@@ -28,3 +28,23 @@ def test_flops_of_unit_non_negative_rows_is_their_mean_cosine():
 
 def test_flops_is_float32_for_bfloat16_vectors():
     assert flops(torch.ones(2, 3, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+def test_overuse_is_1_for_even_use_and_the_vocabulary_size_for_a_single_hub():
+    assert overuse(torch.eye(4)).item() == pytest.approx(1)
+    assert overuse(torch.tensor([[3.0, 0, 0, 0], [1.0, 0, 0, 0]])).item() == pytest.approx(4)
+    assert overuse(torch.tensor([[3.0, 0], [0, 1.0]])).item() == pytest.approx(2 * (9 + 1) / 16)
+    assert overuse(torch.zeros(2, 4)) == 0
+
+
+def test_shrinking_weights_lowers_flops_and_norm_but_neither_overuse_nor_active_terms():
+    vectors = torch.rand(7, 50, generator=torch.Generator().manual_seed(0))
+    small = 0.1 * vectors
+    assert flops(small) < 0.02 * flops(vectors)
+    torch.testing.assert_close(mean_norm(small), 0.1 * mean_norm(vectors))
+    torch.testing.assert_close(overuse(small), overuse(vectors))
+    assert active_terms(small) == active_terms(vectors)
+
+
+def test_the_mean_norm_is_the_mean_length():
+    assert mean_norm(torch.tensor([[3.0, 4.0], [0.0, 1.0]])) == 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from motionlang_pl.losses.masked import masked_cross_entropy
-from motionlang_pl.models.bottleneck import LexicalDecoder, bottleneck
+from motionlang_pl.models.bottleneck import LexicalDecoder, saturated_bottleneck, softmax_bottleneck
 from motionlang_pl.models.masking import mask_tokens
 from motionlang_pl.models.tokenizer import Tokens
 
@@ -29,10 +29,24 @@ def tokens(lengths: list[int], total: int) -> Tokens:
 def test_the_bottleneck_is_the_mean_word_under_the_softmax():
     words = torch.tensor([[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
     maxima = torch.tensor([[math.log(3), 0.0, -math.inf]])
-    torch.testing.assert_close(bottleneck(maxima, words), torch.tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(softmax_bottleneck(maxima, words), torch.tensor([[0.75, 0.25]]))
 
 
-def test_a_row_without_tokens_is_zero_and_has_finite_gradients():
+def test_the_saturated_bottleneck_is_the_mean_word_under_log_saturated_weights():
+    words = torch.tensor([[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    maxima = torch.tensor([[3.0, 1.0, -2.0], [-1.0, 0.0, -math.inf]])  # log 4 and log 2, that is 2 to 1; none
+    torch.testing.assert_close(saturated_bottleneck(maxima, words), torch.tensor([[2 / 3, 1 / 3], [0.0, 0.0]]))
+
+
+def test_only_the_saturated_bottleneck_sees_a_common_offset_of_the_logits():
+    words, maxima = torch.randn(6, 3), torch.randn(2, 6)
+    torch.testing.assert_close(softmax_bottleneck(maxima + 5, words), softmax_bottleneck(maxima, words))
+    assert not torch.allclose(saturated_bottleneck(maxima + 5, words), saturated_bottleneck(maxima, words), atol=1e-2)
+    assert (saturated_bottleneck(maxima - 50, words) == 0).all()
+
+
+@pytest.mark.parametrize("bottleneck", [softmax_bottleneck, saturated_bottleneck])
+def test_a_row_without_tokens_is_zero_and_has_finite_gradients(bottleneck):
     maxima = torch.randn(2, 4)
     maxima[1] = -math.inf
     maxima.requires_grad_()
@@ -42,13 +56,15 @@ def test_a_row_without_tokens_is_zero_and_has_finite_gradients():
     assert maxima.grad.isfinite().all() and (maxima.grad[1] == 0).all()
 
 
-def test_the_bottleneck_trains_the_maxima_and_not_the_words():
+@pytest.mark.parametrize("bottleneck", [softmax_bottleneck, saturated_bottleneck])
+def test_the_bottleneck_trains_the_maxima_and_not_the_words(bottleneck):
     maxima, words = torch.randn(2, 4, requires_grad=True), torch.randn(4, 3, requires_grad=True)
     bottleneck(maxima, words).square().sum().backward()
     assert words.grad is None and maxima.grad.abs().sum() > 0
 
 
-def test_the_bottleneck_is_exact_under_bfloat16_autocast():
+@pytest.mark.parametrize("bottleneck", [softmax_bottleneck, saturated_bottleneck])
+def test_the_bottleneck_is_exact_under_bfloat16_autocast(bottleneck):
     maxima, words = torch.randn(2, 400), torch.randn(400, 3)
     with torch.autocast("cpu", torch.bfloat16):
         inside = bottleneck(maxima, words)
@@ -87,7 +103,7 @@ def test_the_decoder_learns_to_read_words_from_the_bottleneck(decoder):
     maxima = torch.zeros(60, 20).scatter(1, ids[:, 1:], 8.0)
 
     def loss(rows: torch.Tensor) -> torch.Tensor:
-        states = decoder(bottleneck(maxima[rows], words), words[masked], read)
+        states = decoder(softmax_bottleneck(maxima[rows], words), words[masked], read)
         return masked_cross_entropy(decoder.lexical_head(states[chosen], words), ids[chosen])
 
     optimizer = torch.optim.Adam(decoder.parameters(), lr=0.01)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from entmax import sparsemax
 
-from motionlang_pl.models.codebook import Codebook, CodebookQuery
+from motionlang_pl.models.codebook import Codebook, CodebookQuery, ContentHead
+from motionlang_pl.models.restart import Candidates, Restart, between, candidates
 
 
 @pytest.fixture
@@ -93,3 +94,95 @@ def test_logits_start_near_unit_variance_so_that_temperatures_mean_what_they_say
     assert logits.std().item() == pytest.approx(1.0, abs=0.3)
     active = (book.assign(query(states), mask, 1.0) > 0).sum(1).float().mean().item()
     assert 3 <= active <= 10
+
+
+def test_an_assignment_is_the_sparsemax_of_its_logits(codebook):
+    x, mask = queries()
+    logits = codebook.logits(x, mask, 2.0)
+    assert (logits[3] == 0).all() and logits.abs().max() <= 2.0001  # sqrt(16) cos / 2
+    torch.testing.assert_close(codebook.assign(x, mask, 2.0), sparsemax(logits, dim=-1))
+
+
+def test_words_are_told_from_the_direction_of_their_embeddings():
+    torch.manual_seed(0)
+    head, words = ContentHead(16, 8, 50), torch.randn(50, 8, requires_grad=True)
+    vectors = torch.randn(4, 16)
+    logits = head(vectors, words)
+    torch.testing.assert_close(head(vectors, 0.01 * words), logits)
+    logits.sum().backward()
+    assert words.grad is None and logits.std().item() == pytest.approx(1.0, abs=0.4)
+
+
+_LAST = torch.iinfo(torch.int64).max
+
+# ---- restart ---------------------------------------------------------------------------------------------------------
+
+
+def candidate(*numbers: float, order: list[int]) -> Candidates:
+    """Pairs whose motion and sentence ask the same, (x, 0) and (-x, 0) for each x: their means are 0."""
+    rows = torch.tensor([[[x, 0.0]] * 2 for x in numbers])
+    return Candidates(torch.cat((rows, -rows)), torch.tensor([*order, *[_LAST - 1] * len(order)]))
+
+
+def steps(restart: Restart, codewords: torch.Tensor, used: list[int], new: Candidates, times: int = 1) -> list[int]:
+    """How many codewords each of some equal steps restarts."""
+    weights = torch.zeros(1, len(codewords))
+    weights[0, used] = 1 / len(used)
+    counts = []
+    for _ in range(times):
+        restart.see(weights)
+        counts.append(int(restart.step(codewords, new)))
+    return counts
+
+
+def test_a_codeword_restarts_after_so_many_steps_without_use():
+    codewords = torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 2.0]])
+    restart = Restart(3, after=3)
+    assert steps(restart, codewords, [0, 2], candidate(5.0, order=[0]), 3) == [0, 0, 1]
+    torch.testing.assert_close(codewords, torch.tensor([[0.0, 1.0], [2.0, 0.0], [0.0, 2.0]]))  # of mean length
+    assert restart.idle.tolist() == [0, 0, 0]
+
+
+def test_use_starts_the_count_again():
+    codewords, restart = torch.eye(2), Restart(2, after=2)
+    new = candidate(1.0, order=[0])
+    assert steps(restart, codewords, [0], new) + steps(restart, codewords, [0, 1], new) == [0, 0]
+    assert steps(restart, codewords, [0], new, 2) == [0, 1]
+
+
+def test_a_use_in_any_part_of_a_step_counts():
+    codewords, restart = torch.eye(2), Restart(2, after=1)
+    restart.see(torch.tensor([[1.0, 0.0]]))
+    restart.see(torch.tensor([[0.0, 1.0]]))
+    assert restart.step(codewords, candidate(1.0, order=[0])) == 0
+
+
+def test_codewords_take_candidates_in_their_order_each_once_and_the_rest_wait():
+    codewords = torch.tensor([[0.0, 1.0]] * 4)
+    restart = Restart(4, after=1)
+    pairs = torch.tensor([[[-1.0, 0.0]] * 2, [[1.0, 0.0]] * 2, [[5.0, 9.0]] * 2])
+    assert steps(restart, codewords, [0], Candidates(pairs, torch.tensor([7, -3, _LAST]))) == [2]
+    assert codewords[:, 0].tolist() == [0, 1, -1, 0]
+    assert restart.idle.tolist() == [0, 0, 0, 1]
+
+
+def test_0_never_restarts():
+    codewords, restart = torch.eye(2), Restart(2, after=0)
+    assert steps(restart, codewords, [0], candidate(1.0, order=[0]), 50) == [0] * 50
+
+
+def test_a_new_codeword_lies_between_a_pairs_queries_without_what_all_have_in_common():
+    text, motion = torch.tensor([[3.0, 1, 0], [3.0, -1, 0]]), torch.tensor([[0.0, 5, 1], [0.0, 5, -1]])
+    expected = torch.tensor([[0.0, 1, 1], [0.0, -1, -1]]) / 2**0.5
+    torch.testing.assert_close(between(Candidates(torch.stack((text, motion), dim=1), torch.arange(2))), expected)
+
+
+def test_candidates_depend_on_their_pair_and_key_alone():
+    x, mask = queries()
+    key = torch.tensor([4, 3, 2, 1])
+    own, order = candidates(key, (x, mask), (x, mask))
+    assert order.tolist() == [4, 3, 2, _LAST]  # the last pair has no token
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 3)), torch.nn.functional.pad(mask, (0, 3))
+    torch.testing.assert_close(candidates(key[1:3], *[(padded[0][1:3], padded[1][1:3])] * 2).queries, own[1:3])
+    drawn = torch.stack([candidates(key + i, (x, mask)).queries[0, 0] for i in range(50)])
+    assert len(drawn.unique(dim=0)) == 6  # any of the six tokens

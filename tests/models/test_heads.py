@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from motionlang_pl.models import heads
 from motionlang_pl.models.encoding import Encoding
-from motionlang_pl.models.heads import FrameProjection, LexicalHead, Projection, lexical_max, lexical_vector
+from motionlang_pl.models.heads import (
+    DisentanglementHead,
+    FrameProjection,
+    LexicalHead,
+    Projection,
+    ResidualProjection,
+    WordKeepingHead,
+    lexical_max,
+    lexical_vector,
+)
+from motionlang_pl.models.tokenizer import Tokens
 
 
 @pytest.fixture
@@ -50,7 +62,7 @@ def test_a_row_without_tokens_has_no_terms_and_finite_gradients(head):
     assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
-@pytest.mark.parametrize("most", [1, 7 * 30, 2 * 7 * 30, 3 * 7 * 30])
+@pytest.mark.parametrize("most", [1, 3 * 30, 7 * 30, 2 * 7 * 30, 3 * 7 * 30])
 def test_pooling_in_parts_gives_the_value_and_gradient_of_pooling_at_once(head, monkeypatch, most):
     x, mask, words = states()
     x.requires_grad_(), words.requires_grad_()
@@ -62,7 +74,7 @@ def test_pooling_in_parts_gives_the_value_and_gradient_of_pooling_at_once(head, 
         gradients = torch.autograd.grad((lexical_vector(maxima) * weights).sum(), [x, words, *head.parameters()])
         results.append([maxima, *gradients])
     for at_once, in_parts in zip(*results, strict=True):
-        torch.testing.assert_close(in_parts, at_once)
+        torch.testing.assert_close(in_parts, at_once, rtol=2e-5, atol=1e-5)
     torch.testing.assert_close(results[0][0], lexical_max(head(x, words), mask))
 
 
@@ -128,3 +140,58 @@ def test_every_parameter_is_trained_by_the_tokens_alone():
 
 def test_a_projection_has_the_width_it_is_given():
     assert Projection(6, 3)(torch.zeros(2, 6)).shape == (2, 3)
+
+
+def test_a_residual_projection_is_the_norm_of_a_projection_and_its_perceptron():
+    torch.manual_seed(0)
+    head, x = ResidualProjection(6, 4, dropout=0.5).eval(), torch.randn(3, 6)
+    projected = head.projection(x)
+    expected = projected + head.dense(torch.nn.functional.gelu(projected))
+    expected = (expected - expected.mean(1, keepdim=True)) / (expected.var(1, keepdim=True, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(head(x), expected)
+
+
+def test_settling_makes_a_share_of_the_terms_active_in_the_typical_sample(head):
+    maxima = torch.tensor([[1.0, 2, 3, 4], [11.0, 12, 13, 14], [21.0, 22, 23, 24], [-math.inf] * 4])
+    head = LexicalHead(8, 4)
+    head.settle(maxima, 0.5)
+    assert head.bias.tolist() == [-13.0] * 4  # the second largest of each: 3, 13, 23
+    head.settle(torch.full((1, 4), -math.inf), 0.5)
+    assert head.bias.isfinite().all()
+
+
+def test_disentangled_weights_are_elu_plus_1_of_the_strongest_terms():
+    head = DisentanglementHead(8, 5, k=2, skip=1)
+    maxima = torch.tensor([[-math.inf, 1.0, 0.0, -1.0, -9.0]])
+    torch.testing.assert_close(head.weights(maxima), torch.tensor([[0.0, 2.0, 1.0, 0.0, 0.0]]))
+    everything = DisentanglementHead(8, 5, k=768).weights(maxima)
+    torch.testing.assert_close(everything, torch.tensor([[0.0, 2.0, 1.0, math.exp(-1), math.exp(-9)]]))
+    assert (everything[0, 1:] > 0).all()  # elu + 1 has no exact zeros
+
+
+def test_a_word_keeping_head_also_keeps_the_words_that_a_text_says():
+    head = WordKeepingHead(8, 5, k=1)
+    maxima = torch.tensor([[0.0, 1.0, 0.0, -1.0, -2.0]])
+    ids, real = torch.tensor([[0, 3, 2]]), torch.tensor([[False, True, False]])  # special, a word, padding
+    said = head.weights(maxima, Tokens(ids, torch.ones(1, 3, dtype=torch.bool), real))
+    torch.testing.assert_close(said, torch.tensor([[0.0, 2.0, 0.0, math.exp(-1), 0.0]]))
+    torch.testing.assert_close(head.weights(maxima), torch.tensor([[0.0, 2.0, 0.0, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("kind", [DisentanglementHead, WordKeepingHead])
+def test_disentangled_weights_ignore_padding_and_are_0_without_tokens(kind):
+    x, mask, words = states()
+    x.requires_grad_()
+    head = kind(8, 30, k=7, skip=2)
+    vectors = head.weights(head.maxima(x, mask, words))
+    padded = torch.cat((x, torch.full((5, 4, 8), 50.0)), dim=1)
+    wide = head.weights(head.maxima(padded, torch.nn.functional.pad(mask, (0, 4)), words))
+    torch.testing.assert_close(wide, vectors)
+    assert (vectors > 0).sum(1).tolist() == [7, 7, 7, 0, 7] and (vectors[:, :2] == 0).all()
+    vectors.sum().backward()
+    assert x.grad.isfinite().all() and (x.grad[3] == 0).all()
+
+
+def test_a_head_that_skips_all_terms_is_refused():
+    with pytest.raises(ValueError, match="skip 999 leaves none of the 30 terms"):
+        DisentanglementHead(8, 30, skip=999)

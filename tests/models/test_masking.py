@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionlang_pl.models.masking import mask_tokens, normal, span_hidden, uniform, view_hidden
+from motionlang_pl.models.masking import in_groups, mask_tokens, normal, span_hidden, uniform, view_hidden
 from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.motion.skeleton import SMPL22
 
@@ -148,3 +148,20 @@ def test_padding_changes_no_masked_word():
         strict=True,
     ):
         assert torch.equal(x, y[:, :22])
+
+
+def test_frames_that_stand_together_are_hidden_together():
+    mask = prefix([100, 61, 7, 1, 0] * 80, 120)
+    hidden = view_hidden(MANY[:400], 1, mask, SMPL22.parts, JOINTS, 0.6, together=4)
+    assert not (hidden & ~mask[..., None]).any()
+    groups = hidden.unflatten(1, (-1, 4))
+    real = mask.unflatten(1, (-1, 4))[..., None]
+    assert torch.equal((groups | ~real).all(2) & real.any(2), groups.any(2))  # all real frames of a group, or none
+    longs = hidden[mask.sum(1) == 100, :100]
+    spans = longs[(longs.all(2) == longs.any(2)).all(1)][..., 0]
+    assert len(spans) and (spans.sum(1) == 60).all()
+
+
+def test_a_group_is_real_where_a_frame_of_it_is():
+    assert in_groups(prefix([5, 4, 0], 6), 4).tolist() == [[True, True], [True, False], [False, False]]
+    assert torch.equal(in_groups(prefix([5], 6), 1), prefix([5], 6))

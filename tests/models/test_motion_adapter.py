@@ -65,6 +65,15 @@ def test_the_trunk_is_told_what_is_hidden():
     assert torch.equal(told[0, 0], plain[0, 0]) and not torch.allclose(told[0, 1], plain[0, 1])
 
 
+def test_noise_leaves_the_trunk_untold():
+    module, mask = adapter(), torch.ones(1, 2, dtype=torch.bool)
+    hidden = torch.zeros(1, 2, JOINTS, dtype=torch.bool)
+    hidden[0, 1] = True
+    noisy = module(Motion(torch.full((1, 2, 66), 2.0), mask), hidden, torch.full((1, 2, 66), 3.0))
+    same = module(Motion(torch.tensor([2.0, 14.0])[None, :, None].expand(1, 2, 66), mask))
+    assert torch.equal(noisy, same)
+
+
 def test_the_state_holds_what_a_hand_over_needs():
     module = adapter()
     assert set(module.state_dict()) == {

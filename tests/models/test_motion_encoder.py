@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from motionlang_pl.models.motion_encoder import GraphBottleneck, MotionEncoder, encode_windows
+from motionlang_pl.models.motion_encoder import (
+    GraphBottleneck,
+    MotionEncoder,
+    PrintedGraphBottleneck,
+    encode_windows,
+)
 from motionlang_pl.motion.skeleton import SMPL22
 
 WIDTH = 32
@@ -95,6 +100,28 @@ def test_the_graph_bottleneck_mixes_a_joint_with_its_neighbours_only():
     assert mixing[wrist, elbow].item() == pytest.approx(1 / (2**0.5 * 3**0.5))
     assert mixing[pelvis].count_nonzero() == 4
     torch.testing.assert_close(mixing, mixing.T)
+
+
+def test_the_printed_bottleneck_sums_over_the_neighbours_without_the_joint_itself():
+    joints = SMPL22.joints
+    wrist, elbow, pelvis = (joints.index(name) for name in ("left_wrist", "left_elbow", "pelvis"))
+    printed = PrintedGraphBottleneck(WIDTH, SMPL22)
+    assert printed.mixing[wrist].nonzero()[:, 0].tolist() == [elbow]
+    assert set(printed.mixing.unique().tolist()) == {0.0, 1.0}
+    with torch.no_grad():
+        printed.along_bones.weight.copy_(torch.eye(32))
+    own = torch.ones(1, 1, len(joints), 32)
+    seen = []
+    printed.unfold.register_forward_hook(lambda *_: own.flatten(-2))
+    printed.fold.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].unflatten(-1, (len(joints), 32))))
+    printed(torch.zeros(1, 1, WIDTH))
+    torch.testing.assert_close(seen[0][0, 0, pelvis], nn.functional.gelu(torch.full((32,), 3.0)))
+    torch.testing.assert_close(seen[0][0, 0, wrist], nn.functional.gelu(torch.ones(32)))
+
+
+def test_the_two_bottlenecks_cannot_take_over_each_others_weights():
+    normalised, printed = (graph(WIDTH, SMPL22).state_dict() for graph in (GraphBottleneck, PrintedGraphBottleneck))
+    assert set(normalised) - set(printed) == {"along_bones.bias"} and set(printed) <= set(normalised)
 
 
 def test_graph_after_0_leaves_the_bottleneck_out_and_a_layer_too_many_is_refused():

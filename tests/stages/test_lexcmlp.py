@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
+from conftest import GRID, column
 from overfit import fall, overfit
 
 import motionlang_pl
@@ -29,3 +32,50 @@ def test_an_empty_caption_has_no_terms(chain: Path) -> None:
     stage = motionlang_pl.load(chain / "lexcmlp/best.ckpt")
     with torch.no_grad():
         assert stage.lexical_text([""]).count_nonzero() == 0
+
+
+def test_a_grid_trunk_hands_over_from_cmmm_to_lexcmlp(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    overfit(fit, "cmmm_grid", synthetic, tmp_path, steps=1)
+    modules = {"motion_adapter": "motion_adapter", "motion_encoder": "motion_encoder"}
+    parents = json.dumps([{"checkpoint": "cmmm_grid/best.ckpt", "modules": modules}])
+    more = [GRID, "--model.init_args.frame_stride=5", f"--model.init_args.init_from={parents}"]
+    assert fall(overfit(fit, "lexcmlp", synthetic, tmp_path, *more, steps=80), "train/contrast") < 0.6
+
+
+def test_lexcmlp_overfits_a_batch_with_a_queue_of_its_past(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    run = overfit(fit, "lexcmlp_queue", synthetic, tmp_path, steps=80)
+    assert fall(run, "train/contrast") < 0.5
+    stage = motionlang_pl.load(run / "best.ckpt")
+    assert stage.past_texts.pushed == stage.past_motions.pushed > 32
+    slow = stage.slow.parameters_by_name()
+    own = dict(stage.named_parameters())
+    moved = [name for name in slow if not torch.equal(slow[name], own[name])]
+    assert moved and not any(slow[name].requires_grad for name in slow)
+
+
+@pytest.mark.parametrize("head", ["DisentanglementHead", "WordKeepingHead"])
+def test_lexcmlp_overfits_a_batch_with_a_disentanglement_head(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path, head: str
+) -> None:
+    more = [f"--model.init_args.head=motionlang_pl.models.heads.{head}", "--model.init_args.head.init_args.k=16"]
+    run = overfit(fit, "lexcmlp", synthetic, tmp_path, *more, steps=80)
+    assert fall(run, "train/contrast") < 0.7
+    stage = motionlang_pl.load(run / "best.ckpt")
+    with torch.no_grad():
+        active = (stage.lexical_text(["a person walks forward.", ""]) > 0).sum(1)
+    assert active[0] >= 16 and active[1] == 0
+
+
+def test_the_start_is_dense_and_a_collapse_is_named(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
+    more = ["--trainer.limit_val_batches=1", "--model.init_args.flops_motion=1e4"]
+    with pytest.warns(UserWarning, match=r"lexical/dead_share .*\(motion\).*lower flops_motion"):
+        run = overfit(fit, "lexcmlp", synthetic, tmp_path, *more, steps=60)
+    vocabulary = len(motionlang_pl.load(run / "best.ckpt").terms)
+    assert column(run, "lexical/active_terms_text")[0] == pytest.approx(vocabulary / 2, rel=0.3)
+    assert column(run, "lexical/dead_share")[-1] > 50
+    for name in ("lexical/hub_share", "lexical/dense_share", "val/lexical/norm_motion", "lexical/norm_text"):
+        assert column(run, name)

@@ -12,7 +12,7 @@ from overfit import fall, overfit
 import motionlang_pl
 from motionlang_pl.data.store import Store
 from motionlang_pl.losses.masked import masked_cross_entropy
-from motionlang_pl.models.bottleneck import bottleneck
+from motionlang_pl.models.bottleneck import softmax_bottleneck
 from motionlang_pl.models.masking import mask_tokens
 
 
@@ -31,7 +31,7 @@ def test_information_passes_the_lexical_bottleneck(fit: Callable[..., Path], syn
     ids, chosen = mask_tokens(key, tokens, 2, 0.5, None, stage.tokenizer.vocabulary, stage.tokenizer.mask_id)
     with torch.no_grad():
         encoding = stage.encode_text(tokens)
-        b = bottleneck(stage.text_lexical_head.maxima(encoding.tokens, encoding.mask, words), words)
+        b = softmax_bottleneck(stage.text_lexical_head.maxima(encoding.tokens, encoding.mask, words), words)
 
         def loss(bottlenecks: torch.Tensor) -> float:
             states = stage.decoder(bottlenecks, stage.word_embeddings(ids), tokens)

@@ -12,6 +12,7 @@ from overfit import fall, overfit
 
 import motionlang_pl
 from motionlang_pl.data.batch import Motion
+from motionlang_pl.models.motion_encoder import GraphBottleneck, PrintedGraphBottleneck
 
 
 def test_mmp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
@@ -37,6 +38,18 @@ def test_padding_and_order_do_not_change_an_encoding(chain: Path) -> None:
     together = stage.encode_motion(Motion(torch.cat([features[1:], features[:1]]) * mask[..., None], mask))
     torch.testing.assert_close(together.tokens[2, :12], alone.tokens[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(together.summary[2], alone.summary[0], rtol=0, atol=1e-5)
+
+
+def test_yaml_chooses_the_bottleneck_as_printed(
+    chain: Path, fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    overlay = tmp_path / "printed.yaml"
+    overlay.write_text("model: {init_args: {motion_encoder: {init_args: {graph: PrintedGraphBottleneck}}}}\n")
+    fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1", f"--config={overlay}")
+    assert type(motionlang_pl.load(tmp_path / "mmp/best.ckpt").motion_encoder.graph) is PrintedGraphBottleneck
+    assert type(motionlang_pl.load(chain / "mmp/best.ckpt").motion_encoder.graph) is GraphBottleneck
+    with pytest.raises(SystemExit, match=r"motion_encoder does not fit .*: it lacks graph.along_bones.bias"):
+        fit("cmmm", synthetic, tmp_path, "--trainer.max_steps=1")
 
 
 def test_a_motion_longer_than_the_trunk_is_read_in_windows(chain: Path) -> None:

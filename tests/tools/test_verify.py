@@ -132,6 +132,14 @@ def test_clips_that_cannot_be_compared_are_named_and_counted(raw: Path, capsys: 
     assert "1 clips; lengths" in out and "3 clips could not be read" in out
 
 
+def test_a_damaged_first_clip_is_named_like_any_other(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (raw / "new_joint_vecs" / "000000.npy").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        main(["check", str(raw)])
+    said = capsys.readouterr().out
+    assert "humanml3d, 3 clips" in said and "unreadable: new_joint_vecs/000000.npy: not a NumPy array file" in said
+
+
 def test_a_limit_takes_clips_from_first_to_last_and_workers_change_nothing(
     raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

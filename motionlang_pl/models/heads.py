@@ -44,7 +44,7 @@ class TermHead(nn.Module, ABC):
         """
 
     def settle(self, maxima: Tensor, share: float) -> None:
-        """Shift the head so that `share` of the terms are active in the typical sample, where it can be shifted."""
+        """Shift the head so that every term is active in `share` of some samples, where it can be shifted."""
 
     def maxima(self, states: Tensor, mask: Tensor, word_embeddings: Tensor) -> Tensor:
         """Pool the logits: `lexical_max(self(states, word_embeddings), mask)` without ever holding a large (B, N, V).
@@ -99,14 +99,13 @@ class LexicalHead(TermHead):
 
     @torch.no_grad()
     def settle(self, maxima: Tensor, share: float) -> None:
-        """Subtract the same number from every term's bias: the median over samples of the largest logit still active.
+        """Subtract from each term's bias what its logit exceeds in `share` of the samples, their median for a half.
 
-        maxima: (B, V) of some samples; those without a token do not count.  share: of the vocabulary, in (0, 1].
+        maxima: (B, V) of some samples; those without a token do not count.
         """
         maxima = maxima[maxima.isfinite().all(dim=1)]
         if len(maxima):
-            count = max(1, round(share * maxima.shape[1]))
-            self.bias.sub_(maxima.topk(count, dim=1).values[:, -1].median())
+            self.bias.sub_(maxima.quantile(1 - share, dim=0))
 
 
 class DisentanglementHead(TermHead):

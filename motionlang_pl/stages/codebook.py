@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain, global_mean
-from motionlang_pl.losses.codebook import content_words, jensen_shannon, orthogonality, usage_balance
+from motionlang_pl.losses.codebook import content_words, fenchel_young, orthogonality, usage_balance
 from motionlang_pl.losses.contrastive import hard_negative_nce, info_nce, same_caption
 from motionlang_pl.losses.lexical import active_terms
 from motionlang_pl.metrics.codewords import CodewordUsage, shared
@@ -52,7 +52,7 @@ class Codebook(RetrievalStage):
         sparsity_start: Temperature of the sparsemax at the start (higher is denser).
         sparsity_end: The same after the first 30% of the steps.
         temperature: Where the learnable temperature of the contrast starts.
-        consistency_loss: Of a pair's logits: jensen_shannon, fenchel_young, soft_kl or squared_difference of
+        consistency_loss: Of a pair's logits: fenchel_young, jensen_shannon, soft_kl or squared_difference of
             motionlang_pl.losses.codebook.
         consistency: Its weight.
         hard_negative_loss: Of the cosines: hard_negative_nce or hardest_negative of motionlang_pl.losses.contrastive.
@@ -76,8 +76,8 @@ class Codebook(RetrievalStage):
         sparsity_start: float = 5.0,
         sparsity_end: float = 3.0,
         temperature: float = 0.07,
-        consistency_loss: Callable[[Tensor, Tensor], Tensor] = jensen_shannon,
-        consistency: float = 0.5,
+        consistency_loss: Callable[[Tensor, Tensor], Tensor] = fenchel_young,
+        consistency: float = 2.0,
         hard_negative_loss: Callable[[Tensor, Tensor], Tensor] = hard_negative_nce,
         hard_negatives: float = 0.1,
         usage_loss: Callable[[Tensor], Tensor] = usage_balance,

@@ -47,7 +47,7 @@ class LexCMLP(RetrievalStage):
         flops_text: Weight of the sparsity term on text (SPLADE: 3e-4), reached over the first third of the steps.
         flops_motion: Weight of the sparsity term on motion (SPLADE's documents: 1e-4).
         sparsity: That term; the alternative is motionlang_pl.losses.lexical.overuse.
-        start_share: Share of the vocabulary that is active in the typical sample at the start of a fresh fit.
+        start_share: Share of the samples in which each term is active at the start of a fresh fit.
         head: Builds both lexical heads for a width and a vocabulary, as `DisentanglementHead`; null: the language
             model's head and its copy.
         false_negatives: Which pairs of a batch are no negatives; null: equal captions.
@@ -114,10 +114,11 @@ class LexCMLP(RetrievalStage):
 
     @torch.no_grad()
     def settle_offsets(self, batch: Batch) -> None:
-        """Shifts both heads so that `start_share` of the vocabulary is active in the typical sample.
+        """Shifts both heads so that each term is active in `start_share` of the samples.
 
-        The softmax of the bottleneck does not see a common offset of the logits, so LexMLM and LexMMM leave it
-        anywhere; the ReLU of a lexical vector does. A dense start leaves it to contrast and sparsity together which
+        Masked modelling leaves a term's logit near the logarithm of how common the word is, in every sample, and a
+        softmax leaves a common offset free: a ReLU would see common words everywhere and rare ones nowhere. After the
+        shift a term is active where it is likelier than usual. A dense start leaves it to contrast and sparsity which
         terms go: one that is active can fall silent, one that is silent has no gradient to come back by.
         """
         assert batch.motion is not None and batch.captions is not None

@@ -151,12 +151,14 @@ def test_a_residual_projection_is_the_norm_of_a_projection_and_its_perceptron():
     torch.testing.assert_close(head(x), expected)
 
 
-def test_settling_makes_a_share_of_the_terms_active_in_the_typical_sample(head):
-    maxima = torch.tensor([[1.0, 2, 3, 4], [11.0, 12, 13, 14], [21.0, 22, 23, 24], [-math.inf] * 4])
-    head = LexicalHead(8, 4)
+def test_settling_makes_every_term_active_in_a_share_of_the_samples():
+    maxima = torch.tensor([[1.0, 90.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0], [5.0, 50.0], [-math.inf] * 2])
+    head = LexicalHead(8, 2)
     head.settle(maxima, 0.5)
-    assert head.bias.tolist() == [-13.0] * 4  # the second largest of each: 3, 13, 23
-    head.settle(torch.full((1, 4), -math.inf), 0.5)
+    assert head.bias.tolist() == [-3.0, -40.0]  # medians: a word that is always likely is as often active as a rare one
+    head.settle(maxima, 0.25)
+    assert head.bias.tolist() == [-3.0 - 4.0, -40.0 - 50.0]
+    head.settle(torch.full((1, 2), -math.inf), 0.5)
     assert head.bias.isfinite().all()
 
 

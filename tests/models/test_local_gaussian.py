@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -148,4 +146,4 @@ class TestGaussianPoses:
         gaussian = torch.distributions.Normal(mean, sigma)
         expected = torch.distributions.kl_divergence(gaussian, torch.distributions.Normal(0.0, 1.0)).mean(-1)
         torch.testing.assert_close(refiner(x, mask)[1][mask], 1e-5 * expected[mask])
-        assert refiner.divergence == 1e-5 and math.isfinite(float(expected.sum()))
+        assert refiner.divergence == 1e-5

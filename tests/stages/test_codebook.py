@@ -58,7 +58,7 @@ EXCHANGED = {
     "LocalGaussianJoints": ["--model.init_args.local_gaussian=LocalGaussianJoints"],
     "GaussianPoses": [
         "--model.init_args.local_gaussian=GaussianPoses",
-        f"--model.init_args.consistency_loss={LOSSES}.codebook.fenchel_young",
+        f"--model.init_args.consistency_loss={LOSSES}.codebook.jensen_shannon",
     ],
     "Unrefined": [
         "--model.init_args.local_gaussian=Unrefined",

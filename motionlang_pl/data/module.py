@@ -192,21 +192,22 @@ class MotionLanguageData(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Whole motions, first captions; no loader where there is nothing to validate on."""
-        if self.val_split is None or not len(self.samples(self._reads(), self.val_split)):
+        if self.val_split is None:
             return []
-        return [self._evaluation_loader(self.val_split)]
+        samples = self.samples(self._reads(), self.val_split)
+        return [self._evaluation_loader(samples)] if len(samples) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test split, read as validation is."""
-        return self._evaluation_loader(self.test_split)
+        samples = self.samples(self._reads(), self.test_split)
+        self._check_some(samples, self.test_split, training=False)
+        return self._evaluation_loader(samples)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test split, read as validation is."""
-        return self._evaluation_loader(self.test_split)
+        return self.test_dataloader()
 
-    def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
-        samples = self.samples(self._reads(), split)
-        self._check_some(samples, split, training=False)
+    def _evaluation_loader(self, samples: Samples) -> DataLoader[Batch]:
         return self._loader(samples, EvaluationBatchSampler(samples.lengths, self.batch_size, *self._place()))
 
     def _check_some(self, samples: Samples, split: str, training: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -10,18 +9,16 @@ from torch import Tensor
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather
 from motionlang_pl.losses.contrastive import info_nce
-from motionlang_pl.models.chunks import in_chunks
-from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.heads import ResidualProjection
 from motionlang_pl.models.motion_model import FrameMotion, MotionModel
 from motionlang_pl.models.temperature import Temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
-from motionlang_pl.stages.retrieval import RetrievalStage
+from motionlang_pl.stages.retrieval import MotionModelStage
 
 
-class Dense(RetrievalStage):
+class Dense(MotionModelStage):
     """A dual encoder.
 
     Args:
@@ -66,17 +63,6 @@ class Dense(RetrievalStage):
         """A projection for each modality."""
         self.motion_head = ResidualProjection(self.motion_encoder.width, self.vector_width, self.dropout)
         self.text_head = ResidualProjection(self.text_encoder.width, self.vector_width, self.dropout)
-
-    @property
-    def reading(self) -> str:
-        """The motion model's."""
-        return self.motion.reading
-
-    def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
-        """Motions as the motion model reads them, `chunk` at a time."""
-        read = partial(self.motion.encode, self.motion_adapter, self.motion_encoder)
-        encoding: Encoding = in_chunks(read, self.chunk, motion, hidden, noise)
-        return encoding
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """Projected summaries (B, width)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -12,7 +11,6 @@ from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather
 from motionlang_pl.losses.contrastive import info_nce
 from motionlang_pl.losses.masked import masked_cross_entropy
-from motionlang_pl.models.chunks import in_chunks
 from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.masking import mask_tokens
 from motionlang_pl.models.motion_image_encoder import ImageMotion
@@ -23,10 +21,10 @@ from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.models.transformer import initialise
 from motionlang_pl.scores import maxsim
 from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
-from motionlang_pl.stages.retrieval import RetrievalStage
+from motionlang_pl.stages.retrieval import MotionModelStage
 
 
-class MaxSim(RetrievalStage):
+class MaxSim(MotionModelStage):
     """Late interaction between the words of sentences and the patches of motion images.
 
     Args:
@@ -72,17 +70,6 @@ class MaxSim(RetrievalStage):
         self.motion_projection = nn.Linear(self.motion_encoder.width, self.vector_width).apply(initialise)
         self.text_projection = nn.Linear(self.text_encoder.width, self.vector_width).apply(initialise)
         self.temperature = Temperature(self.start_temperature)
-
-    @property
-    def reading(self) -> str:
-        """The motion model's."""
-        return self.motion.reading
-
-    def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
-        """A token per patch of the first 224 frames, `chunk` motions at a time."""
-        read = partial(self.motion.encode, self.motion_adapter, self.motion_encoder)
-        encoding: Encoding = in_chunks(read, self.chunk, motion, hidden, noise)
-        return encoding
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """A vector per patch (B, patches, width), 0 where it has no frame."""

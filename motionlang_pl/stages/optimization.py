@@ -41,8 +41,12 @@ class Optimization:
     def configure(self, stage: Stage, steps: int) -> dict[str, Any]:
         """What ``configure_optimizers`` returns for a run of ``steps`` optimizer steps."""
         optimizer = AdamW(self.groups(stage), lr=self.lr, betas=self.betas)
-        schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, self.warmup))
+        schedule = LambdaLR(optimizer, lambda step: self.factor(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def factor(self, step: int, steps: int) -> float:
+        """Factor on the peak rates at a step of a run of ``steps``."""
+        return warmup_cosine(step, steps, self.warmup)
 
     def groups(self, stage: nn.Module) -> list[dict[str, Any]]:
         """One group per module and kind of parameter; frozen parameters are left out."""
@@ -145,11 +149,9 @@ class HalfCosine(Optimization):
     ) -> None:
         super().__init__(lr, lr_of, weight_decay, warmup=0.0, betas=betas)
 
-    def configure(self, stage: Stage, steps: int) -> dict[str, Any]:
-        """What ``configure_optimizers`` returns for a run of ``steps`` optimizer steps."""
-        optimizer = AdamW(self.groups(stage), lr=self.lr, betas=self.betas)
-        schedule = LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / (2 * max(1, steps)))))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def factor(self, step: int, steps: int) -> float:
+        """Factor on the peak rates at a step of a run of ``steps``."""
+        return 0.5 * (1 + math.cos(math.pi * step / (2 * max(1, steps))))
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.metrics.retrieval import RetrievalMetrics
 from motionlang_pl.models.chunks import in_chunks
 from motionlang_pl.models.encoding import Encoding
+from motionlang_pl.models.motion_model import MotionModel
 from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import Stage
@@ -74,3 +76,20 @@ class RetrievalStage(Stage):
         self.log("val/recall", sum(recalls) / len(recalls), prog_bar=True)
         self.log_dict({f"val/{name}": value for name, value in metrics.items()})
         self.val_metrics.reset()
+
+
+class MotionModelStage(RetrievalStage):
+    """A retrieval stage whose motion side is a `MotionModel`, chosen by class_path; a subclass sets `motion`."""
+
+    motion: MotionModel
+
+    @property
+    def reading(self) -> str:
+        """The motion model's."""
+        return self.motion.reading
+
+    def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
+        """Motions as the motion model reads them, `chunk` at a time."""
+        read = partial(self.motion.encode, self.motion_adapter, self.motion_encoder)
+        encoding: Encoding = in_chunks(read, self.chunk, motion, hidden, noise)
+        return encoding

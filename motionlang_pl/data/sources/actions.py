@@ -83,6 +83,16 @@ class ActionItem(Item):
     features: tuple[str, ...]
 
 
+def by_official(training: Sequence[int], subjects: int) -> dict[str, tuple[int, ...]]:
+    """Subjects 1 to `subjects` by split: the official training ones, every tenth of them for val (ours), the rest."""
+    val = tuple(training[9::10])
+    return {
+        "train": tuple(subject for subject in training if subject not in val),
+        "val": val,
+        "test": tuple(subject for subject in range(1, subjects + 1) if subject not in training),
+    }
+
+
 def action_source(
     actions: ActionSet,
     raw: Path,

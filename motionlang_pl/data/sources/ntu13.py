@@ -18,6 +18,7 @@ from motionlang_pl.data.sources.actions import (
     ActionSet,
     Listed,
     action_source,
+    by_official,
     clip_entry,
     load_arrays,
     never_loaded,
@@ -30,7 +31,6 @@ OFFICIAL = (  # training subjects of NTU RGB+D 120's cross-subject protocol (Liu
     *(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56),
     *(57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103),
 )
-VALIDATION = OFFICIAL[9::10]  # ours: every tenth of them is kept from training
 NTU13 = ActionSet(
     name="ntu13",
     form="SsssCcccPpppRrrrAaaa",
@@ -50,11 +50,7 @@ NTU13 = ActionSet(
         100: "butt kicks",
         102: "side kick",
     },
-    subjects={
-        "train": tuple(subject for subject in OFFICIAL if subject not in VALIDATION),
-        "val": VALIDATION,
-        "test": tuple(subject for subject in range(1, 107) if subject not in OFFICIAL),
-    },
+    subjects=by_official(OFFICIAL, 106),
     fps=30.0,
 )
 LIST = "ntu_vibe_list.txt"

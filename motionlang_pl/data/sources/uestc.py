@@ -18,6 +18,7 @@ from motionlang_pl.data.sources.actions import (
     ActionSet,
     Listed,
     action_source,
+    by_official,
     clip_entry,
     load_arrays,
     never_loaded,
@@ -30,7 +31,6 @@ OFFICIAL = (  # training subjects of the cross-subject protocol
     *(1, 2, 6, 12, 13, 16, 21, 24, 28, 29, 30, 31, 33, 35, 39, 41, 42, 45, 47, 50, 52, 54, 55, 57, 59, 61, 63, 64),
     *(67, 69, 70, 71, 73, 77, 81, 84, 86, 87, 88, 90, 91, 93, 96, 99, 102, 103, 104, 107, 108, 112, 113),
 )
-VALIDATION = OFFICIAL[9::10]  # ours: every tenth of them is kept from training
 UESTC = ActionSet(
     name="uestc",
     form="aA_dVIEW_pSUBJECT_cSIDE",
@@ -52,11 +52,7 @@ UESTC = ActionSet(
             )
         )
     ),
-    subjects={
-        "train": tuple(subject for subject in OFFICIAL if subject not in VALIDATION),
-        "val": VALIDATION,
-        "test": tuple(subject for subject in range(1, 119) if subject not in OFFICIAL),
-    },
+    subjects=by_official(OFFICIAL, 118),
     fps=30.0,
 )
 LAYOUT = "vibe/NAME.npz with that video's pose (T, 72) and orig_cam (T, 4)"

@@ -35,10 +35,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: $(INSTALLED)  ## the tests without the slow ones and those on real data
-	pytest -q -m "not slow and not real"
+	pytest -q -n auto --dist loadfile -m "not slow and not real"
 
 test-all: $(INSTALLED)  ## all tests; those on real data skip where it is absent
-	pytest -q -m "slow or real"
+	pytest -q -n auto --dist loadfile -m "slow or real"
 
 check: $(INSTALLED)  ## format, lint, types and tests, as CI runs them
 	ruff format --check .

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# one thread, here and in the processes that tests start: float sums depend on it, and each core runs a worker of its own
+os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -69,14 +71,18 @@ def fit_arguments(stage: str, store: Path, runs: Path, *more: str, size: str = "
     return ["fit", *configs, *places, f"--name={name}", "--trainer.enable_progress_bar=false", *options, *more]
 
 
-@pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic_store(folder: Path) -> Path:
     """A small synthetic store in HumanML3D layout, made by `motionlang prepare synthetic`."""
     from motionlang_pl.cli import main
 
-    folder = tmp_path_factory.mktemp("synthetic")
     main(["prepare", "synthetic", "--out", str(folder), "--clips", "96"])
     return folder / "humanml3d"
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `synthetic_store`."""
+    return synthetic_store(tmp_path_factory.mktemp("synthetic"))
 
 
 @pytest.fixture(scope="session")

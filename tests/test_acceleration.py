@@ -161,7 +161,7 @@ def test_two_processes_with_chunks_and_checkpointing_give_the_gradients_of_one(
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29533"),
             *("-m", "motionlang_pl.cli", *arguments("lexcmlp", synthetic, tmp_path, *ddp)),
         ],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
         text=True,
         timeout=300,

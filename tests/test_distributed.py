@@ -41,7 +41,7 @@ def one_and_two(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29511"]
     done = subprocess.run(
         [*launcher, str(ROOT / "tests/train_stages.py"), commands],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,
         text=True,
         timeout=500,

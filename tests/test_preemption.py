@@ -42,7 +42,7 @@ def signalled(number: int, step: int, rank: int = 0) -> list[str]:
 def in_a_process(command: list[str], *launcher: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *launcher, "motionlang_pl.cli", *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         start_new_session=True,
         capture_output=True,
         text=True,

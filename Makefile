@@ -1,6 +1,6 @@
 # make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
 # TEXT and VIT (a pretrained language model's and vision transformer's name or folder), SEED, FIT (further options of
-# `motionlang fit`).
+# `motionlang fit`), RAW and TABLE (the table's data, and further options).
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
@@ -13,6 +13,8 @@ TEXT ?=
 VIT ?=
 FIT ?=
 DEMO ?= demo
+RAW ?=
+TABLE ?=
 
 # in a checkout the targets install into $(VENV) first; beside an installed wheel (`motionlang init`) there is nothing to do
 INSTALLED := $(if $(wildcard pyproject.toml),$(VENV)/.installed)
@@ -20,7 +22,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check pipeline mmp cmmm lexmlm lexmmm lexcmlp codebook cstar tmr tmrlexical dense denselexical maxsim
+.PHONY: help install demo test test-all check pipeline mmp cmmm lexmlm lexmmm lexcmlp codebook cstar tmr tmrlexical dense denselexical maxsim table
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -117,6 +119,11 @@ $(RUNS)/tmr/best.ckpt $(RUNS)/tmrlexical/best.ckpt: $(RUNS)/%/best.ckpt: stages/
 	$(call need_store,$(STORE))$(call fit,$(STORE))
 $(RUNS)/dense/best.ckpt $(RUNS)/denselexical/best.ckpt $(RUNS)/maxsim/best.ckpt: $(RUNS)/%/best.ckpt: stages/%.yaml | $(INSTALLED)
 	$(call need_store,$(STORE))$(call fit,$(STORE))
+
+# ---- the evidence: goes on where it stopped --------------------------------------------------------------------------
+
+table: $(INSTALLED)  ## the table of docs/LOG.md: make table RAW=FOLDER (in HumanML3D's layout, with splits compose and few)
+	$(if $(RAW),,$(error say which data: make table RAW=FOLDER))python benchmarks/table.py $(RAW) --runs $(RUNS)/table $(TABLE)
 
 # ---- the demo --------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import json
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion, MotionSpec, TextSpec
 from motionlang_pl.models.encoding import Encoding
-from motionlang_pl.models.heads import TermHead
+from motionlang_pl.models.heads import LexicalHead, TermHead
 from motionlang_pl.models.motion_adapter import Adapter
 from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
 from motionlang_pl.models.motion_model import MotionParts
@@ -25,6 +25,18 @@ from motionlang_pl.stages.handover import HandOver, read_checkpoint, take_over
 from motionlang_pl.stages.optimization import Optimization
 
 PACKAGES = ("motionlang-pl", "torch", "lightning", "transformers", "numpy")
+
+
+class TrainingData(Protocol):
+    """What a stage may look at before its first step."""
+
+    def example(self) -> Batch:
+        """Some training samples, the same for every process."""
+        ...
+
+    def captions(self) -> list[str]:
+        """The distinct sentences that are trained on."""
+        ...
 
 
 class Stage(LightningModule):
@@ -99,6 +111,23 @@ class Stage(LightningModule):
             )
         )
         self.parents = take_over(self, self.init_from, Path(self.trainer.default_root_dir).resolve().parent)
+        self.begin(data)
+
+    def begin(self, data: TrainingData) -> None:
+        """What a stage's modules start from that depends on the data: once, on a fresh fit, after the hand-over."""
+
+    @torch.no_grad()
+    def start_at_frequencies(self, heads: list[TermHead], captions: list[str]) -> None:
+        """Sets the biases of heads that were never trained to log(1 + how often the captions have each term).
+
+        Else states and word embeddings first learn how common each word is: most of an embedding becomes one direction
+        that all words share, and lexical vectors of different captions resemble each other.
+        """
+        tokens = self.tokenize(captions)
+        often = torch.bincount(tokens.ids[tokens.content], minlength=self.tokenizer.vocabulary).float().log1p()
+        for head in heads:
+            if isinstance(head, LexicalHead) and not head.bias.any():
+                head.bias.copy_(often)
 
     def configure_model(self) -> None:
         """Builds the modules for callbacks that want them before `setup`: Lightning's weight averaging copies them."""

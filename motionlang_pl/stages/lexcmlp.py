@@ -26,6 +26,7 @@ from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
+from motionlang_pl.stages.base import TrainingData
 from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
 from motionlang_pl.stages.retrieval import RetrievalStage
 
@@ -103,14 +104,11 @@ class LexCMLP(RetrievalStage):
             self.past_texts = SparseQueue(self.queue.size, self.queue.terms)
             self.past_motions = SparseQueue(self.queue.size, self.queue.terms)
 
-    def setup(self, stage: str) -> None:
-        """Builds the modules; on a fresh fit settles the heads' offsets, see `settle_offsets`."""
-        fresh = not self._assembled and self.trainer.ckpt_path is None
-        super().setup(stage)
-        if fresh:
-            self.settle_offsets(self.trainer.datamodule.example())  # type: ignore[attr-defined]
-            if self.queue is not None:
-                self.slow.follow(self, momentum=0.0)
+    def begin(self, data: TrainingData) -> None:
+        """Settles the heads' offsets, see `settle_offsets`."""
+        self.settle_offsets(data.example())
+        if self.queue is not None:
+            self.slow.follow(self, momentum=0.0)
 
     @torch.no_grad()
     def settle_offsets(self, batch: Batch) -> None:

@@ -15,7 +15,7 @@ from motionlang_pl.losses.masked import masked_cross_entropy
 from motionlang_pl.models.bottleneck import LexicalDecoder, softmax_bottleneck
 from motionlang_pl.models.masking import mask_tokens
 from motionlang_pl.models.text_encoder import SmallText, TextModel
-from motionlang_pl.stages.base import Stage
+from motionlang_pl.stages.base import Stage, TrainingData
 
 
 class LexMLM(Stage):
@@ -55,6 +55,10 @@ class LexMLM(Stage):
         assert corpus.text is not None
         self.take_text(self.text.build(corpus.text))
         self.decoder = LexicalDecoder.like(self.text_encoder, self.tokenizer.vocabulary, self.decoder_depth)
+
+    def begin(self, data: TrainingData) -> None:
+        """New heads start at how common words are."""
+        self.start_at_frequencies([self.text_lexical_head, self.decoder.lexical_head], data.captions())
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L = CE(encoder, its masked words) + CE(decoder, its masked words | bottleneck)."""

@@ -19,7 +19,7 @@ from motionlang_pl.models.masking import mask_tokens, span_hidden
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
-from motionlang_pl.stages.base import Stage
+from motionlang_pl.stages.base import Stage, TrainingData
 
 
 class LexMMM(Stage):
@@ -75,6 +75,10 @@ class LexMMM(Stage):
         self.motion_lexical_head = TermHead.like(self.text_lexical_head)
         self.word_embeddings.requires_grad_(False)
         del self.text_encoder, self.text_lexical_head
+
+    def begin(self, data: TrainingData) -> None:
+        """New heads start at how common words are."""
+        self.start_at_frequencies([self.motion_lexical_head, self.decoder.lexical_head], data.captions())
 
     @property
     def terms(self) -> list[str]:

@@ -20,6 +20,7 @@ from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.models.transformer import initialise
 from motionlang_pl.scores import maxsim
+from motionlang_pl.stages.base import TrainingData
 from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
 from motionlang_pl.stages.retrieval import MotionModelStage
 
@@ -70,6 +71,10 @@ class MaxSim(MotionModelStage):
         self.motion_projection = nn.Linear(self.motion_encoder.width, self.vector_width).apply(initialise)
         self.text_projection = nn.Linear(self.text_encoder.width, self.vector_width).apply(initialise)
         self.temperature = Temperature(self.start_temperature)
+
+    def begin(self, data: TrainingData) -> None:
+        """A new head for the masked words starts at how common words are."""
+        self.start_at_frequencies([self.text_lexical_head], data.captions())
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """A vector per patch (B, patches, width), 0 where it has no frame."""

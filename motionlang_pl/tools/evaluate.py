@@ -140,7 +140,9 @@ def _distinct(scores: Tensor, vectors: Vectors, seen: Tensor, seed: int) -> dict
                 "interval95": {key: bootstrap(value[subset], seed) for key, value in values.items()},
                 "chance": average(random, subset),
             }
-    return {"gallery": {"sentences": len(vectors.sentences), "motions": len(vectors.owner)}, **groups}
+    gallery = {"sentences": len(vectors.sentences), "motions": len(vectors.owner)}
+    each = {"seen": seen.tolist(), **{key: value.tolist() for key, value in values.items()}}
+    return {"gallery": gallery, **groups, "each_sentence": each}
 
 
 def _terms(stage: RetrievalStage, vectors: Vectors, seen: Tensor) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,24 @@ from motionlang_pl.models.masking import mask_tokens
 
 
 def test_lexmlm_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
-    assert fall(overfit(fit, "lexmlm", synthetic, tmp_path), "train/loss") < 0.5
+    assert fall(overfit(fit, "lexmlm", synthetic, tmp_path, steps=100), "train/loss") < 0.5
+
+
+def test_a_new_head_starts_at_how_common_words_are_and_a_trained_one_is_left_alone(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    still = ("--model.init_args.optimization.lr=1e-30", "--trainer.max_steps=1", "--trainer.limit_val_batches=0")
+    fit("lexmlm", synthetic, tmp_path, *still)
+    stage = motionlang_pl.load(tmp_path / "lexmlm/best.ckpt")
+    table = Store.open(synthetic).annotations
+    captions = list({table.text[row] for row in table.rows("train")})
+    said = Counter(word for caption in captions for word in stage.tokenizer([caption])[0][0, 1:-1].tolist())
+    expected = torch.tensor([math.log1p(said[term]) for term in range(stage.tokenizer.vocabulary)])
+    for head in (stage.text_lexical_head, stage.decoder.lexical_head):
+        torch.testing.assert_close(head.bias, expected)
+
+    stage.start_at_frequencies([stage.text_lexical_head], captions * 2)
+    torch.testing.assert_close(stage.text_lexical_head.bias, expected)
 
 
 @pytest.mark.slow

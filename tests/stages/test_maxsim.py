@@ -30,7 +30,7 @@ def stage(run: Path) -> Stage:
 
 
 def test_maxsim_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
-    run = overfit(fit, "maxsim", synthetic, tmp_path, steps=40)
+    run = overfit(fit, "maxsim", synthetic, tmp_path, steps=60)
     assert fall(run, "train/contrast") < 0.6
     assert fall(run, "train/masked_words") < 0.8
 

@@ -1,0 +1,369 @@
+"""The evidence table: baselines, LexCMLP with each pretraining stage left out, codebook, and CstAR's ablations.
+
+`python benchmarks/table.py RAW --runs RUNS` trains and evaluates each row on the splits `compose` and `few` of a folder
+in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table:
+
+- `steps`: every row's last stage has the same number of optimizer steps and samples.
+- `time`: every row has the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
+
+A checkpoint is chosen on val among ten, one trial a row; the numbers are test's. One line a trained row is added to
+`--results`, so that the next call goes on where this one stopped: done rows are skipped, a killed stage is resumed, and
+rows shared as parents are trained once. `--report` prints the table of what there is. Rows without all their seeds are
+named as missing. Use one thread a run (`--jobs` runs side by side).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from tqdm import tqdm
+
+from motionlang_pl.metrics.retrieval import bootstrap
+from motionlang_pl.stages.handover import read_checkpoint
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs/tiny"
+SPLITS, BUDGETS, SEEDS = ("compose", "few"), ("steps", "time"), (0, 1, 2)
+STEPS = {"mmp": 150, "cmmm": 100, "lexmlm": 280, "lexmmm": 100}  # the last stages have LAST
+LAST, VALIDATIONS, BATCH = 100, 10, 64
+METRICS = ("t2m/mAP", "t2m/R@1", "m2t/top1", "m2t/top5")
+
+TRUNK = ("motion_adapter", "motion_encoder")
+TEXT = ("word_embeddings", "text_encoder")
+HEADED = (*TRUNK, "motion_projection", "motion_lexical_head")
+WORDS = (*TEXT, "text_lexical_head")
+NO_BOTTLENECK = ("--model.init_args.motion_encoder.init_args.graph_after=null",)
+
+
+class Run(NamedTuple):
+    """A stage, the modules that it takes over from other runs, size overlays beside `run`, and further options."""
+
+    stage: str
+    parts: tuple[str, ...]
+    takes: dict[str, dict[str, str]] = {}  # noqa: RUF012
+    options: tuple[str, ...] = ()
+
+    @property
+    def shared(self) -> bool:
+        """Whether both splits have it in common: their motions without sentences are the same."""
+        return self.stage in ("mmp", "cmmm")
+
+
+def same(*modules: str, **others: str) -> dict[str, str]:
+    """Modules that are taken over under their own names, and some under another."""
+    return {**{name: name for name in modules}, **others}
+
+
+MOTION, BOTH = ("motion",), ("motion", "text")
+FRAMES, IMAGES = ("frames", "text", "dense"), ("image", "text", "dense")
+HEAD_OF_TEXT = {"motion_lexical_head": "text_lexical_head"}
+DECODER = same("word_embeddings", "decoder", **HEAD_OF_TEXT)
+
+PARENTS = {
+    "mmp": Run("mmp", MOTION),
+    "mmp-no-bottleneck": Run("mmp", MOTION, {}, NO_BOTTLENECK),
+    "cmmm": Run("cmmm", MOTION, {"mmp": same(*TRUNK)}),
+    "cmmm-no-mmp": Run("cmmm", MOTION),
+    "lexmlm": Run("lexmlm", ("text",)),
+    "lexmmm": Run("lexmmm", BOTH, {"cmmm": same(*TRUNK), "lexmlm": DECODER}),
+    "lexmmm-no-mmp": Run("lexmmm", BOTH, {"cmmm-no-mmp": same(*TRUNK), "lexmlm": DECODER}),
+    "lexmmm-no-cmmm": Run("lexmmm", BOTH, {"mmp": same(*TRUNK), "lexmlm": DECODER}),
+    "lexmmm-no-lexmlm": Run("lexmmm", BOTH, {"cmmm": same(*TRUNK)}),
+}
+ROWS = {
+    "tmr": Run("tmr", ("text",), {"lexmlm": same(*TEXT)}),
+    "tmrlexical": Run("tmrlexical", ("text", "tmr"), {"lexmlm": same(*TEXT)}),
+    "dense": Run("dense", FRAMES),
+    "dense-images": Run("dense", IMAGES),
+    "denselexical": Run("denselexical", FRAMES),
+    "maxsim": Run("maxsim", ("image", "text")),
+    "cstar": Run("cstar", BOTH, {"mmp": same(*TRUNK)}),
+    "cstar-no-mmp": Run("cstar", BOTH),
+    "cstar-no-bottleneck": Run("cstar", BOTH, {"mmp-no-bottleneck": same(*TRUNK)}, NO_BOTTLENECK),
+    "cstar-no-reconstruction": Run("cstar", BOTH, {"mmp": same(*TRUNK)}, ("--model.init_args.reconstruction=0",)),
+    "lexcmlp-raw": Run("lexcmlp", BOTH),
+    "lexcmlp-no-mmp": Run("lexcmlp", BOTH, {"lexmmm-no-mmp": same(*HEADED), "lexmlm": same(*WORDS)}),
+    "lexcmlp-no-cmmm": Run("lexcmlp", BOTH, {"lexmmm-no-cmmm": same(*HEADED), "lexmlm": same(*WORDS)}),
+    "lexcmlp-no-lexmlm": Run("lexcmlp", BOTH, {"lexmmm-no-lexmlm": same(*HEADED, "word_embeddings")}),
+    "lexcmlp-no-lexmmm": Run("lexcmlp", BOTH, {"cmmm": same(*TRUNK), "lexmlm": same(*WORDS, **HEAD_OF_TEXT)}),
+    "lexcmlp": Run("lexcmlp", BOTH, {"lexmmm": same(*HEADED), "lexmlm": same(*WORDS)}),
+    "codebook": Run("codebook", BOTH, {"lexcmlp": same(*TRUNK, *TEXT)}),
+}
+RUNS = PARENTS | ROWS
+LONGEST = "codebook"  # the row whose whole cost is the budget `time`
+
+
+class Cell(NamedTuple):
+    """One training: a run of the table on a split, with a seed, under a budget."""
+
+    split: str
+    budget: str
+    name: str
+    seed: int
+
+    @property
+    def run(self) -> Run:
+        """What is trained."""
+        return RUNS[self.name]
+
+    @property
+    def parents(self) -> list[Cell]:
+        """What it takes modules over from; parents have the budget `steps`."""
+        return [cell("compose" if RUNS[name].shared else self.split, name, self.seed) for name in self.run.takes]
+
+    @property
+    def ancestors(self) -> set[Cell]:
+        """All that it comes from."""
+        return {each for parent in self.parents for each in (parent, *parent.ancestors)}
+
+    @property
+    def measured(self) -> list[Cell]:
+        """The rows whose cost says how long it may train: none under `steps`."""
+        return [cell(self.split, name, self.seed) for name in (self.name, LONGEST)] if self.budget == "time" else []
+
+    @property
+    def folder(self) -> Path:
+        """Of the run, within the folder of runs."""
+        return Path(self.split, self.budget, self.name, str(self.seed))
+
+
+def cell(split: str, name: str, seed: int) -> Cell:
+    """Of the budget `steps`."""
+    return Cell(split, "steps", name, seed)
+
+
+class Table:
+    """Trains, evaluates and keeps what was measured.
+
+    Args:
+        raw: The folder in HumanML3D's layout.
+        runs: Where stores and runs stand.
+        results: The file of results, a JSON object a line.
+    """
+
+    def __init__(self, raw: Path, runs: Path, results: Path) -> None:
+        self.raw, self.runs, self.results = raw, runs.resolve(), results
+        self.done = {Cell(*(line[key] for key in Cell._fields)): line for line in lines(results)}
+
+    def go_on(self, cells: list[Cell], jobs: int) -> None:
+        """Trains what is missing of the cells and their ancestors, `jobs` at a time, parents first."""
+        for split in {each.split for each in cells} | {"compose"}:
+            self._prepare(split)
+        rows = {each: None for row in cells for each in (*row.measured, row) if each not in self.done}
+        wanted = {each: None for row in rows for each in (*sorted(row.ancestors), row)}
+        todo = [each for each in wanted if not self._trained(each)]
+        running: dict[Future[dict[str, Any] | None], Cell] = {}
+        with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), unit="run", smoothing=0) as bar:
+            while todo or running:
+                for each in [each for each in todo if self._ready(each)][: jobs - len(running)]:
+                    todo.remove(each)
+                    running[pool.submit(self._train, each)] = each
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    each, result = running.pop(future), future.result()
+                    bar.update()
+                    bar.write(" ".join((*map(str, each), f"{self._cost(each):.0f} CPU-s")))
+                    if result is not None:
+                        self.done[each] = result
+                        with self.results.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(result) + "\n")
+
+    def _trained(self, each: Cell) -> bool:
+        return each in self.done if each.name in ROWS else (self.runs / each.folder / "best.ckpt").is_file()
+
+    def _ready(self, each: Cell) -> bool:
+        """Whether its parents are trained, and the rows done that say how long it may train."""
+        trained = all((self.runs / parent.folder / "best.ckpt").is_file() for parent in each.parents)
+        return trained and all(row in self.done for row in each.measured)
+
+    def _prepare(self, split: str) -> None:
+        if not (self.store(split) / "meta.json").is_file():
+            lists = ("--splits", str(self.raw / "splits" / split))
+            kinds = ("--features", "humanml3d", "joints", "angles")
+            self._motionlang("prepare", "humanml3d", "--raw", str(self.raw), *lists, *kinds, "--out", self.store(split))
+
+    def store(self, split: str) -> Path:
+        """Of a split."""
+        return self.runs / "stores" / split
+
+    def steps(self, each: Cell) -> int:
+        """Optimizer steps of a run; under `time` as many as the CPU-seconds allow that its pretraining leaves."""
+        if each.budget == "steps":
+            return STEPS.get(each.run.stage, LAST)
+        own, longest = (self.done[row] for row in each.measured)
+        left = longest["whole_cpu_seconds"] - (own["whole_cpu_seconds"] - own["cpu_seconds"])
+        return max(LAST, math.floor(LAST * left / own["cpu_seconds"]))
+
+    def _train(self, each: Cell) -> dict[str, Any] | None:
+        """Trains and, where it is a row, evaluates; returns its line of results."""
+        folder, steps = self.runs / each.folder, self.steps(each)
+        if not (folder / "best.ckpt").is_file():
+            resumes = ("--ckpt_path", "last") if (folder / "last.ckpt").is_file() else ()
+            self._motionlang("fit", *self._options(each, steps), *resumes, log=folder / "log.txt")
+        if each.name not in ROWS:
+            return None
+        report = folder / "test.json"
+        options = ("--checkpoint", folder / "best.ckpt", "--store", self.store(each.split), "--json", report)
+        self._motionlang("evaluate", *options, log=folder / "test.txt")
+        return {**each._asdict(), **self._result(each, steps, json.loads(report.read_text()))}
+
+    def _options(self, each: Cell, steps: int) -> Iterator[str]:
+        run, folder = each.run, self.runs / each.folder
+        files = (ROOT / f"stages/{run.stage}.yaml", *(CONFIGS / f"{p}.yaml" for p in ("run", *run.parts, run.stage)))
+        yield from (f"--config={file}" for file in files if file.is_file())
+        takes = [
+            {"checkpoint": str(self.runs / parent.folder / "best.ckpt"), "modules": run.takes[parent.name]}
+            for parent in each.parents
+        ]
+        yield f"--model.init_args.init_from={yaml.safe_dump(takes, default_flow_style=True, width=math.inf)}"
+        yield from run.options
+        yield from (f"--data.store={self.store('compose' if run.shared else each.split)}", f"--data.batch_size={BATCH}")
+        yield from (f"--runs={folder.parent}", f"--name={folder.name}", f"--seed_everything={each.seed}")
+        yield from ("--trainer.max_epochs=-1", f"--trainer.max_steps={steps}", "--trainer.accelerator=cpu")
+        yield from ("--trainer.check_val_every_n_epoch=null", f"--trainer.val_check_interval={steps // VALIDATIONS}")
+        yield from ("--trainer.enable_progress_bar=false", f"--save_every={steps // 2}")
+
+    def _result(self, each: Cell, steps: int, report: dict[str, Any]) -> dict[str, Any]:
+        last = read_checkpoint(self.runs / each.folder / "last.ckpt")
+        distinct, terms = report["protocols"]["distinct"], report.get("terms")
+        values = {key: [round(value, 2) for value in distinct["each_sentence"][key]] for key in METRICS}
+        result = {
+            "steps": steps,
+            "cpu_seconds": round(self._cost(each), 1),
+            "whole_cpu_seconds": round(sum(map(self._cost, (each, *each.ancestors))), 1),
+            "val": round(last["callbacks"]["StageCheckpoints"]["best_score"], 2),
+            "code": commit(),
+            "data_sha256": report["data_sha256"],
+            "chance": {name: distinct[name]["chance"] for name in ("seen", "unseen") if name in distinct},
+            "seen": distinct["each_sentence"]["seen"],
+            **values,
+        }
+        if terms is not None:
+            result["grounding"] = terms["grounding"]
+            result["active"] = {name: terms["active"][name]["median"] for name in ("motion", "text")}
+            result["vocabulary"] = terms["vocabulary"]
+        return result
+
+    def _cost(self, each: Cell) -> float:
+        """CPU-seconds of a run alone."""
+        return float(read_checkpoint(self.runs / each.folder / "last.ckpt")["lineage"]["cpu_seconds"])
+
+    def _motionlang(self, *args: str | Path, log: Path | None = None) -> None:
+        command = [sys.executable, "-m", "motionlang_pl.cli", *map(str, args)]
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+        with (log or Path(os.devnull)).open("a") as file:
+            env = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+            status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=env, check=False).returncode
+        if status:
+            raise SystemExit(f"table: `motionlang {args[0]}` failed with status {status}; see {log or 'its output'}")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The results so far."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def commit() -> str:
+    """The code's commit, marked where the tree differs from it."""
+    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def report(results: list[dict[str, Any]]) -> str:
+    """The tables in Markdown: mean over seeds, spread over seeds, 95% interval over sentences of the seeds' mean."""
+    parts = []
+    for split in SPLITS:
+        for budget in BUDGETS:
+            chosen = [line for line in results if (line["split"], line["budget"]) == (split, budget)]
+            if chosen:
+                parts.append(f"### `{split}`, budget `{budget}`\n\n{_table(chosen)}")
+    return "\n\n".join(parts)
+
+
+def _table(chosen: list[dict[str, Any]]) -> str:
+    columns = ("unseen t2m mAP", "R@1", "m2t top-1", "top-5", "seen t2m mAP", "m2t top-1", "val")
+    more = ("grounding@10 (other)", "active motion / text", "steps", "CPU-s")
+    rows = [["row", *columns, *more], ["---"] * (1 + len(columns) + len(more))]
+    missing = []
+    for name in ROWS:
+        seeds = {line["seed"]: line for line in chosen if line["name"] == name}
+        if absent := [str(seed) for seed in SEEDS if seed not in seeds]:
+            missing.append(f"{name} (seeds {', '.join(absent)})")
+        else:
+            rows.append([name, *_row([seeds[seed] for seed in SEEDS])])
+    if len(rows) > 2:
+        chance = chosen[0]["chance"]
+        values = [chance[group][key] for group, keys in GROUPS for key in keys]
+        rows.append(["chance", *(f"{value:.1f}" for value in values), *[""] * 5])
+    shown = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return shown + (f"\n\nMissing: {'; '.join(missing)}." if missing else "")
+
+
+GROUPS = (("unseen", METRICS), ("seen", ("t2m/mAP", "m2t/top1")))
+
+
+def _row(seeds: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    seen = torch.tensor(seeds[0]["seen"])
+    for group, keys in GROUPS:
+        subset = seen if group == "seen" else ~seen
+        for key in keys:
+            values = torch.tensor([line[key] for line in seeds])[:, subset]  # seeds x sentences
+            low, high = bootstrap(values.mean(dim=0), 0)
+            each = values.mean(dim=1)
+            text = f"{each.mean():.1f} ± {each.std():.1f}"
+            cells.append(f"{text} ({low:.0f}-{high:.0f})" if group == "unseen" else text)
+    mean = {key: sum(line[key] for line in seeds) / len(seeds) for key in ("val", "steps", "whole_cpu_seconds")}
+    cells.append(f"{mean['val']:.1f}")
+    if "grounding" in seeds[0]:
+        own, other = (
+            sum(line["grounding"]["unseen"][f"{kind}@10"] for line in seeds) / len(seeds)
+            for kind in ("grounding", "other")
+        )
+        active = (sum(line["active"][name] for line in seeds) / len(seeds) for name in ("motion", "text"))
+        cells += [f"{own:.1f} ({other:.1f})", " / ".join(f"{value:.0f}" for value in active)]
+    else:
+        cells += ["", ""]
+    return [*cells, f"{mean['steps']:.0f}", f"{mean['whole_cpu_seconds']:.0f}"]
+
+
+def main() -> None:
+    """Reads the options; trains, or only reports."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("raw", type=Path, nargs="?", help="folder in HumanML3D's layout with splits/compose and few")
+    parser.add_argument("--runs", type=Path, default=Path("runs/table"), help="where stores and runs stand")
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_name("table.jsonl"), help="a line a row")
+    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1)), help="runs at a time")
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS)
+    parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=BUDGETS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--report", action="store_true", help="only print the table of what there is")
+    options = parser.parse_args()
+    if not options.report:
+        if options.raw is None or not options.raw.is_dir():
+            parser.error(f"RAW: no folder {options.raw}; give one in HumanML3D's layout, or --report")
+        cells = [
+            Cell(split, budget, name, seed)
+            for budget in options.budgets
+            for split in options.splits
+            for seed in options.seeds
+            for name in options.rows
+        ]
+        Table(options.raw, options.runs, options.results).go_on(cells, options.jobs)
+    print(report(lines(options.results)))
+
+
+if __name__ == "__main__":
+    main()

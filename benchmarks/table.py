@@ -6,7 +6,7 @@ in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budg
 - `steps`: every row's last stage has the same number of optimizer steps and samples.
 - `time`: every row has the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
 
-A checkpoint is chosen on val among ten, one trial a row; the numbers are test's. One line a trained row is added to
+A checkpoint is chosen on val among five, one trial a row; the numbers are test's. One line a trained row is added to
 `--results`, so that the next call goes on where this one stopped: done rows are skipped, a killed stage is resumed, and
 rows shared as parents are trained once. `--report` prints the table of what there is. Rows without all their seeds are
 named as missing. Use one thread a run (`--jobs` runs side by side).
@@ -35,15 +35,15 @@ from motionlang_pl.stages.handover import read_checkpoint
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs/tiny"
 SPLITS, BUDGETS, SEEDS = ("compose", "few"), ("steps", "time"), (0, 1, 2)
-STEPS = {"mmp": 150, "cmmm": 100, "lexmlm": 280, "lexmmm": 100}  # the last stages have LAST
-LAST, VALIDATIONS, BATCH = 100, 10, 64
+STEPS = {"mmp": 200, "cmmm": 120, "lexmlm": 280, "lexmmm": 120}  # the last stages have LAST
+LAST, VALIDATIONS, BATCH = 200, 5, 32
 METRICS = ("t2m/mAP", "t2m/R@1", "m2t/top1", "m2t/top5")
 
 TRUNK = ("motion_adapter", "motion_encoder")
 TEXT = ("word_embeddings", "text_encoder")
 HEADED = (*TRUNK, "motion_projection", "motion_lexical_head")
 WORDS = (*TEXT, "text_lexical_head")
-NO_BOTTLENECK = ("--model.init_args.motion_encoder.init_args.graph_after=null",)
+NO_BOTTLENECK = ("--model.init_args.motion_encoder.init_args.graph_after=0",)
 
 
 class Run(NamedTuple):
@@ -165,18 +165,23 @@ class Table:
         todo = [each for each in wanted if not self._trained(each)]
         running: dict[Future[dict[str, Any] | None], Cell] = {}
         with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), unit="run", smoothing=0) as bar:
-            while todo or running:
-                for each in [each for each in todo if self._ready(each)][: jobs - len(running)]:
+            while (ready := [each for each in todo if self._ready(each)]) or running:
+                for each in ready[: jobs - len(running)]:
                     todo.remove(each)
                     running[pool.submit(self._train, each)] = each
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     each, result = running.pop(future), future.result()
                     bar.update()
-                    bar.write(" ".join((*map(str, each), f"{self._cost(each):.0f} CPU-s")))
+                    if not self._trained(each) and result is None:
+                        bar.write(f"{each.folder}: failed, see {self.runs / each.folder}")
+                        continue
+                    bar.write(f"{each.folder}: {self._cost(each):.0f} CPU-s")
                     if result is not None:
                         self.done[each] = result
                         with self.results.open("a", encoding="utf-8") as file:
                             file.write(json.dumps(result) + "\n")
+        if failed := [row for row in rows if row not in self.done]:
+            raise SystemExit(f"table: not trained: {', '.join(str(each.folder) for each in failed)}")
 
     def _trained(self, each: Cell) -> bool:
         return each in self.done if each.name in ROWS else (self.runs / each.folder / "best.ckpt").is_file()
@@ -190,7 +195,9 @@ class Table:
         if not (self.store(split) / "meta.json").is_file():
             lists = ("--splits", str(self.raw / "splits" / split))
             kinds = ("--features", "humanml3d", "joints", "angles")
-            self._motionlang("prepare", "humanml3d", "--raw", str(self.raw), *lists, *kinds, "--out", self.store(split))
+            options = ("--raw", self.raw, *lists, *kinds, "--out", self.store(split))
+            if not motionlang("prepare", "humanml3d", *options, log=(log := self.runs / "stores" / f"{split}.txt")):
+                raise SystemExit(f"table: the store of {split} was not prepared, see {log}")
 
     def store(self, split: str) -> Path:
         """Of a split."""
@@ -205,16 +212,16 @@ class Table:
         return max(LAST, math.floor(LAST * left / own["cpu_seconds"]))
 
     def _train(self, each: Cell) -> dict[str, Any] | None:
-        """Trains and, where it is a row, evaluates; returns its line of results."""
+        """Trains and, where it is a row, evaluates; returns its line of results; None for a parent, and on failure."""
         folder, steps = self.runs / each.folder, self.steps(each)
         if not (folder / "best.ckpt").is_file():
             resumes = ("--ckpt_path", "last") if (folder / "last.ckpt").is_file() else ()
-            self._motionlang("fit", *self._options(each, steps), *resumes, log=folder / "log.txt")
-        if each.name not in ROWS:
-            return None
+            if not motionlang("fit", *self._options(each, steps), *resumes, log=folder / "fit.txt"):
+                return None
         report = folder / "test.json"
         options = ("--checkpoint", folder / "best.ckpt", "--store", self.store(each.split), "--json", report)
-        self._motionlang("evaluate", *options, log=folder / "test.txt")
+        if each.name not in ROWS or not motionlang("evaluate", *options, log=folder / "test.txt"):
+            return None
         return {**each._asdict(), **self._result(each, steps, json.loads(report.read_text()))}
 
     def _options(self, each: Cell, steps: int) -> Iterator[str]:
@@ -258,15 +265,14 @@ class Table:
         """CPU-seconds of a run alone."""
         return float(read_checkpoint(self.runs / each.folder / "last.ckpt")["lineage"]["cpu_seconds"])
 
-    def _motionlang(self, *args: str | Path, log: Path | None = None) -> None:
+
+def motionlang(*args: str | Path, log: Path) -> bool:
+    """Runs a command on one thread, its output appended to a file; whether it succeeded."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with log.open("a") as file:
         command = [sys.executable, "-m", "motionlang_pl.cli", *map(str, args)]
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-        with (log or Path(os.devnull)).open("a") as file:
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-            status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=env, check=False).returncode
-        if status:
-            raise SystemExit(f"table: `motionlang {args[0]}` failed with status {status}; see {log or 'its output'}")
+        return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=env, check=False).returncode == 0
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

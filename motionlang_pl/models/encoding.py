@@ -13,3 +13,23 @@ class Encoding(NamedTuple):
     tokens: Tensor
     mask: Tensor
     summary: Tensor
+
+
+def own_summary(encoding: Encoding) -> Tensor:
+    """The summary that the encoder made: of texts and the trunk the class token's state, which published recipes read.
+
+    Returns (B, D).
+    """
+    return encoding.summary
+
+
+def mean_token(encoding: Encoding) -> Tensor:
+    """Mean of the real tokens, 0 where there is none.
+
+    In an encoder that starts from noise, class tokens are the same for every sample (texts: cosine 0.99997), and a
+    contrast of them stays at chance for its first hundreds of steps; means differ from the start (docs/LOG.md).
+
+    Returns (B, D).
+    """
+    count = encoding.mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return encoding.tokens.masked_fill(~encoding.mask[..., None], 0.0).sum(dim=1) / count

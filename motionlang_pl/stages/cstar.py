@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain
 from motionlang_pl.losses.contrastive import info_nce, same_caption
+from motionlang_pl.models.encoding import Encoding, own_summary
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.models.temperature import Temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
@@ -21,11 +22,12 @@ from motionlang_pl.stages.retrieval import RetrievalStage
 
 
 class CstAR(RetrievalStage):
-    """Contrast and reconstruction: both class tokens in one space, the motion's read from a masked motion.
+    """Contrast and reconstruction: both summaries in one space, the motion's read from a masked motion.
 
     Args:
         motion_encoder: Builds the trunk for a skeleton.
         text: The language model (MoLang: BERT).
+        summary: What of an encoding is contrasted; the alternative is motionlang_pl.models.encoding.mean_token.
         longest_span: Frames; in training a span of U(1, longest_span) is noise, as in MMP.
         temperature: Where the learnable temperature starts (MoLang: 0.07).
         reconstruction: Weight of the L1 between decoded and input motion (MoLang: 10).
@@ -37,6 +39,7 @@ class CstAR(RetrievalStage):
         self,
         motion_encoder: Callable[[Skeleton], MotionEncoder] = MotionEncoder,
         text: TextModel | None = None,
+        summary: Callable[[Encoding], Tensor] = own_summary,
         longest_span: int = 30,
         temperature: float = 0.07,
         reconstruction: float = 10.0,
@@ -45,6 +48,7 @@ class CstAR(RetrievalStage):
         super().__init__(**kwargs)
         self.build_motion_encoder = motion_encoder
         self.text = text or SmallText()
+        self.summary = summary
         self.longest_span = longest_span
         self.start_temperature = temperature
         self.reconstruction = reconstruction
@@ -61,18 +65,18 @@ class CstAR(RetrievalStage):
         del self.text_lexical_head
 
     def motion_vectors(self, motion: Motion) -> Tensor:
-        """Projected class tokens (B, text width) of whole motions."""
-        return self.motion_projection(self.encode_motion(motion).summary).float()  # type: ignore[no-any-return]
+        """Projected summaries (B, text width) of whole motions."""
+        return self.motion_projection(self.summary(self.encode_motion(motion))).float()  # type: ignore[no-any-return]
 
     def text_vectors(self, captions: list[str]) -> Tensor:
-        """Class tokens (B, text width)."""
-        return self.encode_text(self.tokenize(captions)).summary.float()
+        """Summaries (B, text width)."""
+        return self.summary(self.encode_text(self.tokenize(captions))).float()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L = InfoNCE(cosine / temperature) + reconstruction * L1(decoded motion, motion) over all real frames."""
         assert batch.motion is not None and batch.captions is not None
         encoding, l1, hidden_l1 = encode_noised(self, batch, self.longest_span)
-        motion = gather(self.motion_projection(encoding.summary).float())
+        motion = gather(self.motion_projection(self.summary(encoding)).float())
         text = gather(self.text_vectors(batch.captions))
         ignore = same_caption(gather_plain(batch.sentence))
         contrast = info_nce(self.temperature(cosine(text, motion)), ignore)

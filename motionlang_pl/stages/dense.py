@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather
 from motionlang_pl.losses.contrastive import info_nce
+from motionlang_pl.models.encoding import Encoding, own_summary
 from motionlang_pl.models.heads import ResidualProjection
 from motionlang_pl.models.motion_model import FrameMotion, MotionModel
 from motionlang_pl.models.temperature import Temperature
@@ -23,7 +25,8 @@ class Dense(MotionModelStage):
 
     Args:
         motion: The motion side: ImageMotion (a vision transformer on motion images) or FrameMotion (the trunk).
-        text: The language model, of which the first token's state is read.
+        text: The language model.
+        summary: What of an encoding is contrasted; the alternative is motionlang_pl.models.encoding.mean_token.
         width: Width of the vectors that are compared.
         dropout: Of both projection heads (MotionPatches: 0.5 on HumanML3D, 0 on KIT-ML).
         temperature: Where the learnable temperature starts.
@@ -36,6 +39,7 @@ class Dense(MotionModelStage):
         self,
         motion: MotionModel | None = None,
         text: TextModel | None = None,
+        summary: Callable[[Encoding], Tensor] = own_summary,
         width: int = 256,
         dropout: float = 0.5,
         temperature: float = 0.07,
@@ -45,6 +49,7 @@ class Dense(MotionModelStage):
         super().__init__(**kwargs)
         self.motion = motion or FrameMotion()
         self.text = text or SmallText()
+        self.summary = summary
         self.vector_width = width
         self.dropout = dropout
         self.start_temperature = temperature
@@ -66,11 +71,11 @@ class Dense(MotionModelStage):
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """Projected summaries (B, width)."""
-        return self.motion_head(self.encode_motion(motion).summary).float()  # type: ignore[no-any-return]
+        return self.motion_head(self.summary(self.encode_motion(motion))).float()  # type: ignore[no-any-return]
 
     def text_vectors(self, captions: list[str]) -> Tensor:
-        """Projected class tokens (B, width)."""
-        return self.text_head(self.encode_text(self.tokenize(captions)).summary).float()  # type: ignore[no-any-return]
+        """Projected summaries (B, width)."""
+        return self.text_head(self.summary(self.encode_text(self.tokenize(captions)))).float()  # type: ignore[no-any-return]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """L = InfoNCE(cosine / temperature)."""

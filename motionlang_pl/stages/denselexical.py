@@ -28,11 +28,11 @@ class DenseLexical(Dense):
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """Term weights (B, V)."""
-        return self._weights(self.motion_projection(self.encode_motion(motion).summary))
+        return self._weights(self.motion_projection(self.summary(self.encode_motion(motion))))
 
     def text_vectors(self, captions: list[str]) -> Tensor:
         """Term weights (B, V)."""
-        return self._weights(self.encode_text(self.tokenize(captions)).summary)
+        return self._weights(self.summary(self.encode_text(self.tokenize(captions))))
 
     def _weights(self, summary: Tensor) -> Tensor:
         return lexical_vector(self.lexical_head(summary, self.word_embeddings.weight))

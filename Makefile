@@ -1,6 +1,7 @@
 # make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
 # TEXT and VIT (a pretrained language model's and vision transformer's name or folder), SEED, FIT (further options of
-# `motionlang fit`), RAW and TABLE (the table's data, and further options).
+# `motionlang fit`), RAW, SENTENCES and TABLE (the table's
+# data, and further options).
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
@@ -14,6 +15,7 @@ VIT ?=
 FIT ?=
 DEMO ?= demo
 RAW ?=
+SENTENCES ?=
 TABLE ?=
 
 # in a checkout the targets install into $(VENV) first; beside an installed wheel (`motionlang init`) there is nothing to do
@@ -122,8 +124,9 @@ $(RUNS)/dense/best.ckpt $(RUNS)/denselexical/best.ckpt $(RUNS)/maxsim/best.ckpt:
 
 # ---- the evidence: goes on where it stopped --------------------------------------------------------------------------
 
-table: $(INSTALLED)  ## the table of docs/LOG.md: make table RAW=FOLDER (in HumanML3D's layout, with splits compose and few)
-	$(if $(RAW),,$(error say which data: make table RAW=FOLDER))python benchmarks/table.py $(RAW) --runs $(RUNS)/table $(TABLE)
+table: $(INSTALLED)  ## the table of docs/LOG.md: make table RAW=FOLDER SENTENCES=FOLDER
+	$(if $(and $(RAW),$(SENTENCES)),,$(error say which data: make table RAW=FOLDER SENTENCES=FOLDER, see benchmarks/table.py))\
+	  python benchmarks/table.py $(RAW) $(SENTENCES) --runs $(RUNS)/table $(TABLE)
 
 # ---- the demo --------------------------------------------------------------------------------------------------------
 

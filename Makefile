@@ -1,7 +1,6 @@
 # make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
 # TEXT and VIT (a pretrained language model's and vision transformer's name or folder), SEED, FIT (further options of
-# `motionlang fit`), RAW, SENTENCES and TABLE (the table's
-# data, and further options).
+# `motionlang fit`), RAW and SENTENCES (the table's data), TABLE (its further options).
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs

@@ -1,7 +1,7 @@
 """The evidence table: baselines, LexCMLP with each pretraining stage left out, codebook, and CstAR's ablations.
 
-`python benchmarks/table.py RAW SENTENCES --runs RUNS` trains and evaluates each row on the splits `compose` and `few` of
-a folder in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table.
+`python benchmarks/table.py RAW SENTENCES --runs RUNS` trains and evaluates each row on the splits `compose` and `few`
+of a folder in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table.
 LexMLM reads the sentences of a second folder, too (SENTENCES/texts/*.txt), half of the time.
 
 - `steps`: every row's last stage has the same number of optimizer steps and samples.

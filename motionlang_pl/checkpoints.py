@@ -104,6 +104,8 @@ class StageCheckpoints(Checkpoint):
         if self.best_score is None or sign * score > sign * self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
             trainer.save_checkpoint(self.folder / "best.partial.ckpt")
+            if self.saved_step == trainer.global_step:  # within an epoch: what was saved before knows of no new best
+                self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes `last.ckpt` after the validation."""

@@ -85,14 +85,15 @@ def _tool(args: list[str]) -> None:
 
     from motionlang_pl.parsing import OneLineErrors
 
-    target = TOOLS[args[0]]
-    if isinstance(target, dict):
-        components: Any = {name: _resolve(where) for name, where in target.items()}
-    else:
-        components = _resolve(target)
-    positional = args[0] in ("check", "lineage", "init")
-    prog = f"motionlang {args[0]}"
-    auto_cli(components, args=_spelled(args[1:]), as_positional=positional, prog=prog, parser_class=OneLineErrors)
+    name, args = args[0], args[1:]
+    prog, target = f"motionlang {name}", TOOLS[name]
+    if isinstance(target, dict) and args and args[0] in target:
+        prog, target, args = f"{prog} {args[0]}", target[args[0]], args[1:]
+    components: Any = (
+        {each: _resolve(where) for each, where in target.items()} if isinstance(target, dict) else _resolve(target)
+    )
+    positional = name in ("check", "lineage", "init")
+    auto_cli(components, args=_spelled(args), as_positional=positional, prog=prog, parser_class=OneLineErrors)
 
 
 def _spelled(args: list[str]) -> list[str]:

@@ -1,9 +1,8 @@
-"""What a run says of itself: a line at the start, throughput, gradient norms, and metrics.csv across resumes."""
+"""What a run says of itself: a line at the start, gradient norms, what it has cost, and metrics.csv across resumes."""
 
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.optim import Optimizer
 
 from motionlang_pl.data.batch import Batch
+from motionlang_pl.stages.base import Stage
 
 
 class RunReport(Callback):
-    """Prints a line on what is trained on what, and logs samples per second and each module's gradient norm."""
-
-    def __init__(self) -> None:
-        self._since: tuple[float, int] | None = None
-        self._samples = 0
+    """Prints a line on what is trained on what, and logs each module's gradient norm and the cost so far."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The line at the start."""
@@ -43,29 +39,27 @@ class RunReport(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts samples; logs the rate over the steps since the last log."""
-        now = time.perf_counter()
-        if self._since is None:
-            self._since = (now, trainer.global_step)
-            return
-        self._samples += len(batch.sample) * trainer.world_size
-        if trainer.global_step - self._since[1] >= trainer.log_every_n_steps:  # type: ignore[attr-defined]
-            rate = self._samples / (now - self._since[0])
-            pl_module.log("train/samples_per_s", rate, batch_size=1, prog_bar=True)
-            self._since, self._samples = (now, trainer.global_step), 0
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation is not counted as training time."""
-        self._since, self._samples = None, 0
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Gradient norm of each module, before clipping."""
+        """Cost so far, of the run and with its parents."""
+        assert isinstance(pl_module, Stage)
         if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
+        inherited = pl_module.inherited_cost()
+        cost: dict[str, float] = {}
+        for name, own in pl_module.spent().items():
+            cost |= {f"cost/{name}": own, f"cost/{name}_with_parents": own + inherited[name]}
+        pl_module.log_dict(cost, batch_size=1)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Gradient norm of the whole and of each module, before clipping."""
+        if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        parts = {}
         for name, module in pl_module.named_children():
             norms = [p.grad.norm() for p in module.parameters() if p.grad is not None]
             if norms:
-                pl_module.log(f"grad_norm/{name}", torch.stack(norms).norm(), batch_size=1)
+                parts[name] = torch.stack(norms).norm()
+        parts["total"] = torch.stack(list(parts.values())).norm()
+        pl_module.log_dict({f"grad_norm/{name}": norm for name, norm in parts.items()}, batch_size=1)
 
 
 class MetricsCSV(CSVLogger):

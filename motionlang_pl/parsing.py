@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import takewhile
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser
@@ -15,7 +16,6 @@ class OneLineErrors(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line and exits."""
         line = re.sub(r"\s*\n\s*", " ", message.strip())
-        words = [word for word in self.prog.split()[1:2] if word[0] not in "[-"]
-        command = " ".join(["motionlang", *words])
+        command = " ".join(["motionlang", *takewhile(lambda word: word[0] not in "[-", self.prog.split()[1:])])
         sys.stderr.write(f"motionlang: error: {line}; `{command} --help` lists the options\n")
         sys.exit(2)

@@ -11,15 +11,19 @@ from jsonargparse import ActionYesNo
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from motionlang_pl.acceleration import Compilation, GradientCheckpointing
 from motionlang_pl.checkpoints import StageCheckpoints
+from motionlang_pl.dashboards.board import Board
+from motionlang_pl.dashboards.pictures import Pictures
+from motionlang_pl.dashboards.tensorboard import TensorBoard
 from motionlang_pl.data.module import MotionLanguageData
 from motionlang_pl.monitoring import MetricsCSV, RunReport
 from motionlang_pl.parsing import OneLineErrors
 from motionlang_pl.stages import Stage
 from motionlang_pl.stages.handover import read_checkpoint
+from motionlang_pl.throughput import Throughput
 
 NOISE = ("Tip:", "`weights_only` was not set", "TPU available")
 TRAINER_DEFAULTS = {
@@ -68,7 +72,7 @@ class StageParser(OneLineErrors, LightningArgumentParser):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes config.yaml into the run's folder, whatever the loggers are."""
+    """Writes config.yaml into the run's folder, whatever the loggers are; dashboards show it too."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
@@ -81,6 +85,9 @@ class SaveConfig(SaveConfigCallback):
             self.parser.save(
                 self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=False
             )
+            for logger in trainer.loggers:
+                if isinstance(logger, Board):
+                    logger.show_config(self.parser.dump(self.config, skip_none=False))
 
 
 class MotionLanguageCLI(LightningCLI):
@@ -104,12 +111,17 @@ class MotionLanguageCLI(LightningCLI):
             default=None,
             help="Decay, as 0.999, of a moving average of the weights, which is what is validated and published.",
         )
-        parser.add_argument("--tensorboard", action=ActionYesNo, default=False, help="Also log to TensorBoard.")
+        parser.add_argument(
+            "--tensorboard",
+            action=ActionYesNo,
+            default=False,
+            help="Also log to TensorBoard, with pictures, in the run's folder.",
+        )
         parser.add_argument(
             "--wandb",
             type=str | None,
             default=None,
-            help="Also log to Weights & Biases: 'offline' (no account, no network) or 'online'.",
+            help="Also log to Weights & Biases, with pictures and checkpoint: 'offline' (no account needed), 'online'.",
         )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
@@ -143,14 +155,22 @@ class MotionLanguageCLI(LightningCLI):
         config = self._get(self.config_init, "trainer", default={})
         given = config.get("logger")
         if given not in (None, True):
-            loggers: Any = given
+            loggers: Any = given if isinstance(given, list) else [given] if given else False
         else:
             loggers = self._loggers() if self.subcommand == "fit" else False
         callbacks = list(config.get("callbacks") or [])
         if self.subcommand == "fit":
-            callbacks += [*self._chosen(), RunReport(), StageCheckpoints(self.folder, self._arguments.save_every)]
+            callbacks += [
+                *self._chosen(),
+                RunReport(),
+                Throughput(),
+                StageCheckpoints(self.folder, self._arguments.save_every),
+            ]
             if loggers:
                 callbacks.append(LearningRateMonitor("step"))
+            if boards := [logger for logger in loggers or [] if isinstance(logger, Board)]:
+                callbacks.insert(0, Pictures())  # before weight averaging takes the average out again
+                callbacks += [callback for board in boards for callback in board.callbacks()]
         trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
         if self.ckpt_path:  # known to the stage in setup, which an argument of fit is not
             trainer.ckpt_path = self.ckpt_path
@@ -171,18 +191,10 @@ class MotionLanguageCLI(LightningCLI):
     def _loggers(self) -> list[Logger]:
         loggers: list[Logger] = [MetricsCSV(self.folder, self.resume_step)]
         if self._arguments.tensorboard:
-            loggers.append(TensorBoardLogger(self.folder, name="tensorboard", version=""))
+            loggers.append(TensorBoard(self.folder, self.resume_step))
         if self._arguments.wandb is not None:
-            from lightning.pytorch.loggers import WandbLogger
+            from motionlang_pl.dashboards.wandb import WeightsAndBiases
 
-            loggers.append(
-                WandbLogger(
-                    project="motionlang",
-                    save_dir=self.folder,
-                    group=self.folder.resolve().parent.name,
-                    job_type=self.folder.name,
-                    name=self.folder.name,
-                    offline=self._arguments.wandb == "offline",
-                )
-            )
+            offline, resume = self._arguments.wandb == "offline", self.ckpt_path is not None
+            loggers.append(WeightsAndBiases(self.folder, offline, resume))
         return loggers

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# one thread, here and in the processes that tests start: float sums depend on it, and each core runs a worker of its own
+# one thread, here and in the processes that tests start: float sums depend on it, and each core runs its own worker
 os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
+TIMED = ("train/samples_per_s", "train/gflop_per_s", "train/mfu")  # what a run logs that no other run repeats
 REAL = ROOT.parent / "shared" / "data"
 PARTS = {
     "mmp": ("motion",),
@@ -106,7 +107,35 @@ def chain(synthetic: Path, fit: Callable[..., Path], tmp_path_factory: pytest.Te
     return runs
 
 
+@pytest.fixture(scope="session")
+def sentence_encoder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small BERT without a head, as sentence encoders are saved."""
+    import tokenizers
+    import torch
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    from motionlang_pl.data.store import Store
+
+    folder = tmp_path_factory.mktemp("encoder")
+    text = Store.open(synthetic).tokenizer
+    assert text is not None
+    words = tokenizers.Tokenizer.from_str(text)
+    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=words, mask_token="[MASK]", **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=words.get_vocab_size(), **sizes)).save_pretrained(folder)
+    return folder
+
+
 def column(run: Path, name: str) -> list[float]:
     """The values of one metric in a run's metrics.csv, in order."""
     with (run / "metrics.csv").open(newline="") as file:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+def logged(run: Path, *families: str) -> list[str]:
+    """The names of the values in a run's metrics.csv that begin so, without what was timed."""
+    with (run / "metrics.csv").open(newline="") as file:
+        names = next(csv.reader(file))
+    return [name for name in names if name.startswith(families) and name not in TIMED]

@@ -119,11 +119,16 @@ def test_the_layers_of_every_kind_of_transformer_are_found(plain: Callable[..., 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [(), ("--gradient_checkpointing",)], ids=["compiled", "compiled and checkpointed"])
+@pytest.mark.parametrize(
+    ("stage", "more"),
+    [("lexcmlp", ()), ("lexcmlp", ("--gradient_checkpointing",)), ("tmr", ()), ("maxsim", ())],
+    ids=["compiled", "compiled and checkpointed", "variational", "vision"],
+)
 def test_compilation_changes_no_loss_and_no_gradient(
-    train: Callable[..., Path], plain: Callable[..., Path], tmp_path: Path, more: tuple[str, ...]
+    train: Callable[..., Path], plain: Callable[..., Path], tmp_path: Path, stage: str, more: tuple[str, ...]
 ) -> None:
-    assert_same(plain("lexcmlp"), train("lexcmlp", tmp_path, "--compile", *more), 1e-4)
+    """Between them the stages have every kind of layer: the trunk's, BERT's, TMR's, the ViT's."""
+    assert_same(plain(stage), train(stage, tmp_path, "--compile", *more), 1e-4)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CHAIN, column, fit_arguments
+from conftest import CHAIN, PARTS, column, fit_arguments
 
 import motionlang_pl
 from motionlang_pl.cli import main
@@ -83,7 +83,7 @@ def test_every_trained_parameter_receives_a_gradient(stage: str, synthetic: Path
     assert [name for name, gradient in gradients.items() if gradient is None] == []
 
 
-@pytest.mark.parametrize("stage", CHAIN)
+@pytest.mark.parametrize("stage", PARTS)
 def test_bf16_trains_on_the_cpu(stage: str, synthetic: Path, tmp_path: Path) -> None:
     more = ("--model.init_args.init_from=[]", "--trainer.precision=bf16-mixed")
     main(fit_arguments(stage, synthetic, tmp_path, *STEPS, *more))

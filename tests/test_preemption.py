@@ -104,6 +104,19 @@ def test_a_run_stopped_in_an_epochs_last_step_validates_first(synthetic: Path, w
 
 
 @pytest.mark.usefixtures("callbacks")
+def test_a_run_stopped_before_a_validation_within_an_epoch_knows_its_best(synthetic: Path, tmp_path: Path) -> None:
+    more = ("--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=2")
+    whole, command = (arguments(synthetic, tmp_path / name, *more) for name in ("whole", "stopped"))
+    main(whole)
+    stop([*command, *signalled(signal.SIGTERM, 5)])
+    state = torch.load(tmp_path / "stopped/mmp/last.ckpt", weights_only=True)
+    best = torch.load(tmp_path / "stopped/mmp/best.partial.ckpt", weights_only=True)
+    assert state["callbacks"]["StageCheckpoints"] == best["callbacks"]["StageCheckpoints"]
+    assert len(column(tmp_path / "stopped/mmp", "val/loss")) == 3
+    assert_resumes_exactly(tmp_path / "whole/mmp", command, tmp_path / "stopped/mmp")
+
+
+@pytest.mark.usefixtures("callbacks")
 def test_a_run_with_averaged_weights_resumes_exactly(synthetic: Path, tmp_path: Path) -> None:
     whole, command = (arguments(synthetic, tmp_path / name, "--average=0.9") for name in ("whole", "stopped"))
     main(whole)

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from motionlang_pl.data.augmentation import OFF, Augmentation
@@ -18,6 +19,8 @@ from motionlang_pl.data.loaders import Every, Lines, Loader
 from motionlang_pl.data.overlap import without
 from motionlang_pl.data.sampler import EMPTY, Item
 from motionlang_pl.data.store import Store
+from motionlang_pl.motion.features import joints_from
+from motionlang_pl.motion.skeleton import skeleton
 
 
 class Sample(NamedTuple):
@@ -210,6 +213,14 @@ class PairSamples(_Keyed):
         start, end = float(store.annotations.start[row]), float(store.annotations.end[row])
         whole = _whole(store, np.array([row]))[0]
         return name if whole else f"{name}_{start:g}_{end:g}"
+
+
+def joints(store: Store, kind: str, samples: PairSamples | MotionSamples, number: int) -> Tensor:
+    """Joints (T, J, 3) of a sample: the store's own where it keeps them, else from the features of that kind."""
+    kind = "joints" if "joints" in store.kinds else kind
+    start, stop = int(samples.start[number]), int(samples.stop[number])
+    rows = torch.from_numpy(store.read(kind, int(samples.clip[number]), start, stop))
+    return joints_from(kind, rows, skeleton(store.skeleton))
 
 
 def _rows(store: Store, split: str, reading: Reading) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Retrieval between motions and sentences: R@k, median rank and mAP under three named protocols, and chance.
 
 Protocols: `diagonal` (only the pair itself counts), `identical` (any item whose caption string equals the query's
-counts) and `distinct` (each distinct sentence once, averaged over sentences). With one positive the rank is that of
-TMR (Petrovich 2023).
+counts), `similar` (any item whose caption is similar enough) and `distinct` (each distinct sentence once, averaged over
+sentences). With one positive the rank is that of TMR (Petrovich 2023).
 """
 
 from __future__ import annotations
@@ -89,6 +89,16 @@ def identical(captions: Sequence[Hashable]) -> Tensor:
     """
     owner = owners(captions)
     return owner[:, None] == owner[None, :]
+
+
+def similar(similarity: Tensor, threshold: float = 0.95) -> Tensor:
+    """Protocol `similar`, TMR's "All with threshold": any item whose caption is similar enough to the query's counts.
+
+    TMR's code compares the cosine with 2 * threshold - 1, so its 0.95 is a cosine of 0.90.
+
+    similarity: (N, N), cosines of the captions' embeddings.  Returns (N, N) bool, the pair itself always True.
+    """
+    return (similarity > 2 * threshold - 1) | diagonal(len(similarity)).to(similarity.device)
 
 
 def owners(captions: Sequence[Hashable]) -> Tensor:

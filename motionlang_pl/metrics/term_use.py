@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 HUB = 0.9  # a term active in more than this share of the samples is a hub
 NAMED = 5  # hubs that an alarm names
+NO_TERM = "(no active term)"
 
 
 class TermUse(Metric):
@@ -100,3 +101,10 @@ def alarms(use: dict[str, Tensor], name: str, terms: list[str], settled: bool) -
             f"motionlang_pl.losses.lexical.overuse, or lower flops_{name}"
         )
     return found
+
+
+def strongest(weights: Tensor, terms: list[str], count: int) -> list[str]:
+    """The heaviest terms of each vector with their weights, as text.  weights: (B, V).  terms: the vocabulary."""
+    values, numbers = weights.topk(min(count, weights.shape[1]), dim=1)
+    rows = zip(values.tolist(), numbers.tolist(), strict=True)
+    return [", ".join(f"{terms[n]} {w:.2f}" for w, n in zip(*row, strict=True) if w > 0) or NO_TERM for row in rows]

@@ -49,6 +49,10 @@ class Columns(nn.Module):
         """(B, T, C) as stored -> (B, T, C) with mean 0 and standard deviation 1 over the training split."""
         return (features - self.mean) / self.std
 
+    def restore(self, standardised: Tensor) -> Tensor:
+        """The inverse of `standardise`."""
+        return standardised * self.std + self.mean
+
     def hidden_columns(self, hidden: Tensor) -> Tensor:
         """Hide every column that tells about a hidden joint; a velocity does so one frame early too.
 

@@ -186,6 +186,18 @@ class ImageMotion(MotionModel):
         return encoding
 
 
+class WholeImageMotion(ImageMotion):
+    """The same where every patch counts, those without a frame too, as in MotionPatches' and MotionColBert's code."""
+
+    def encode(
+        self, adapter: Any, encoder: Any, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None
+    ) -> Encoding:
+        """A token per patch of 224 frames, the motion's or zeros."""
+        images, mask = adapter(motion, hidden, noise)
+        encoding: Encoding = encoder(images, torch.ones_like(mask))
+        return encoding
+
+
 def interpolate(positions: Tensor, before: list[int], after: list[int]) -> Tensor:
     """Positions of another grid of patches, bicubic as in ViT's own fine-tuning; the class token's stays.
 

@@ -28,6 +28,14 @@ class Skeleton:
         """Return the indices of the joints whose parent is `joint`."""
         return tuple(child for child, parent in enumerate(self.parents) if parent == joint)
 
+    def sides(self) -> list[str]:
+        """Return the side of the body of each joint: left, right or middle."""
+        sides = ["middle"] * len(self.joints)
+        for part, joints in self.parts.items():
+            for joint in joints:
+                sides[joint] = part.partition("_")[0] if part.startswith(("left_", "right_")) else "middle"
+        return sides
+
     def adjacency(self) -> Tensor:
         """Return which joints a bone connects, (J, J) bool, symmetric, without self-loops."""
         bones = torch.zeros(len(self.joints), len(self.joints), dtype=torch.bool)

@@ -21,7 +21,7 @@ from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
 from motionlang_pl.models.motion_model import MotionParts
 from motionlang_pl.models.text_encoder import TextParts
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
-from motionlang_pl.stages.handover import HandOver, read_checkpoint, take_over
+from motionlang_pl.stages.handover import HandOver, distinct, read_checkpoint, take_over
 from motionlang_pl.stages.optimization import Optimization
 
 PACKAGES = ("motionlang-pl", "torch", "lightning", "transformers", "numpy")
@@ -243,11 +243,11 @@ class Stage(LightningModule):
             "config_sha256": hashlib.sha256(json.dumps(hparams, sort_keys=True, default=str).encode()).hexdigest(),
             "data_sha256": data.fingerprint,
             "packages": {name: version(name) for name in PACKAGES},
-            **self._spent(),
+            **self.spent(),
             "parents": self.parents,
         }
 
-    def _spent(self) -> dict[str, float]:
+    def spent(self) -> dict[str, float]:
         """Cost so far over all processes, of the run before a resume too; loader workers are not counted."""
         if self._clock is None:
             return dict(self.cost)
@@ -258,3 +258,8 @@ class Stage(LightningModule):
             "gpu_seconds": self.cost["gpu_seconds"] + (world * wall if self.device.type == "cuda" else 0.0),
             "wall_seconds": self.cost["wall_seconds"] + wall,
         }
+
+    def inherited_cost(self) -> dict[str, float]:
+        """Cost of all checkpoints that the stage comes from, each counted once."""
+        ancestors = list(distinct(self.parents).values())
+        return {key: sum((each[key] for each in ancestors), 0.0) for key in self.cost}

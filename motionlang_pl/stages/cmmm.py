@@ -102,7 +102,7 @@ class CMMM(Stage):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Two masked views of each motion."""
         losses = self.losses(batch)
-        self.record("train", losses)
+        self.record("train", {**losses, "temperature": losses["loss"].new_tensor(self.temperature)})
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

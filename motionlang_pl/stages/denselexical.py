@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from motionlang_pl.data.batch import Motion
 from motionlang_pl.models.heads import LexicalHead, lexical_vector
 from motionlang_pl.stages.dense import Dense
+from motionlang_pl.stages.retrieval import LexicalRetrievalStage
 
 
-class DenseLexical(Dense):
+class DenseLexical(LexicalRetrievalStage, Dense):
     """Dense whose summaries are compared as weights of terms, through one new head for both modalities.
 
     `width` and `dropout` have no use here.
@@ -20,11 +21,6 @@ class DenseLexical(Dense):
         width = self.text_encoder.width
         self.motion_projection = nn.Linear(self.motion_encoder.width, width)
         self.lexical_head = LexicalHead(width, self.tokenizer.vocabulary)
-
-    @property
-    def terms(self) -> list[str]:
-        """The vocabulary."""
-        return self.tokenizer.terms
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """Term weights (B, V)."""

@@ -75,6 +75,14 @@ def _take(stage: Stage, source: HandOver, runs: Path) -> dict[str, Any]:
     }
 
 
+def distinct(parents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Lineages of parents, grandparents and so on by the SHA-256 of their checkpoints, each of which comes once."""
+    found: dict[str, dict[str, Any]] = {}
+    for parent in parents:
+        found |= {parent["sha256"]: parent["lineage"], **distinct(parent["lineage"]["parents"])}
+    return found
+
+
 def _mismatch(mine: dict[str, Any], theirs: dict[str, Tensor]) -> str:
     """The first reason why a state does not fit strictly, or an empty string."""
     if missing := sorted(set(mine) - set(theirs)):

@@ -17,7 +17,7 @@ from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain
 from motionlang_pl.losses.contrastive import info_nce, queued_info_nce
 from motionlang_pl.losses.lexical import active_terms, flops, mean_norm
-from motionlang_pl.metrics.term_use import TermUse, alarms
+from motionlang_pl.metrics.term_use import alarms
 from motionlang_pl.models.heads import FrameProjection, TermHead
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.models.queue import MomentumQueue, SlowModules, SparseQueue
@@ -28,7 +28,7 @@ from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import TrainingData
 from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
-from motionlang_pl.stages.retrieval import RetrievalStage
+from motionlang_pl.stages.retrieval import LexicalRetrievalStage
 
 RAMP = 3  # sparsity has its full weight after the first third of the steps
 ENCODERS = (
@@ -37,7 +37,7 @@ ENCODERS = (
 )
 
 
-class LexCMLP(RetrievalStage):
+class LexCMLP(LexicalRetrievalStage):
     """Lexical contrastive motion-language pretraining.
 
     Args:
@@ -53,6 +53,8 @@ class LexCMLP(RetrievalStage):
             model's head and its copy.
         false_negatives: Which pairs of a batch are no negatives; null: equal captions.
         queue: Past representations as further negatives; null: none.
+        compare: The score of two sets of vectors; the alternative is motionlang_pl.scores.dot, which sees their scale
+            (SPLADE), from a temperature of 1 and without a queue.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -70,6 +72,7 @@ class LexCMLP(RetrievalStage):
         head: Callable[[int, int], TermHead] | None = None,
         false_negatives: FalseNegatives | None = None,
         queue: MomentumQueue | None = None,
+        compare: Callable[[Tensor, Tensor], Tensor] = cosine,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,6 +87,7 @@ class LexCMLP(RetrievalStage):
         self.build_head = head
         self.false_negatives = false_negatives or EqualCaptions()
         self.queue = queue
+        self.compare = compare
 
     def assemble(self, corpus: Corpus) -> None:
         """Both encoders with their lexical heads on one vocabulary, and where there is a queue their slow copies."""
@@ -97,9 +101,9 @@ class LexCMLP(RetrievalStage):
         self.motion_projection = FrameProjection(self.motion_encoder.width, self.text_encoder.width, self.frame_stride)
         self.motion_lexical_head = TermHead.like(self.text_lexical_head)
         self.temperature = Temperature(self.start_temperature)
-        self.text_use = TermUse(self.tokenizer.vocabulary)
-        self.motion_use = TermUse(self.tokenizer.vocabulary)
         if self.queue is not None:
+            if self.compare is not cosine:
+                raise ValueError("queue: its vectors have length 1, compared by cosine; leave out compare or queue")
             self.slow = SlowModules({name: getattr(self, name) for name in ENCODERS}, self.queue.momentum)
             self.past_texts = SparseQueue(self.queue.size, self.queue.terms)
             self.past_motions = SparseQueue(self.queue.size, self.queue.terms)
@@ -125,11 +129,6 @@ class LexCMLP(RetrievalStage):
         self.motion_lexical_head.settle(self._motion_maxima(batch.motion), self.start_share)
         self.train()
 
-    @property
-    def terms(self) -> list[str]:
-        """The vocabulary."""
-        return self.tokenizer.terms
-
     def lexical_motion(self, motion: Motion) -> Tensor:
         """Term weights (B, V) of motions."""
         return self.motion_lexical_head.weights(self._motion_maxima(motion))
@@ -138,6 +137,10 @@ class LexCMLP(RetrievalStage):
         """Term weights (B, V) of captions."""
         tokens = self.tokenize(captions)
         return self.text_lexical_head.weights(self._text_maxima(tokens), tokens)
+
+    def score(self, text: Tensor, motion: Tensor) -> Tensor:
+        """What `compare` says."""
+        return self.compare(text, motion)
 
     def _motion_maxima(self, motion: Motion) -> Tensor:
         projected = self.motion_projection(self.encode_motion(motion))
@@ -156,7 +159,7 @@ class LexCMLP(RetrievalStage):
         return self.lexical_text(batch.captions), self.lexical_motion(batch.motion)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """L = InfoNCE(cosine / temperature) + ramp * (flops_text FLOPS(text) + flops_motion FLOPS(motion))."""
+        """L = InfoNCE(score / temperature) + ramp * (flops_text FLOPS(text) + flops_motion FLOPS(motion))."""
         text, motion = (gather(vectors) for vectors in self(batch))
         contrast = self._contrast(text, motion, batch)
         ramp = min(1.0, RAMP * self.progress) ** 2
@@ -171,7 +174,7 @@ class LexCMLP(RetrievalStage):
 
     def _contrast(self, text: Tensor, motion: Tensor, batch: Batch) -> Tensor:
         """InfoNCE of the global batch; with a queue also against the past, which this batch then joins."""
-        scores, ignore = self.temperature(cosine(text, motion)), self.false_negatives(batch)
+        scores, ignore = self.temperature(self.score(text, motion)), self.false_negatives(batch)
         if self.queue is None:
             return info_nce(scores, ignore)
         sentence = gather_plain(batch.sentence)
@@ -190,25 +193,8 @@ class LexCMLP(RetrievalStage):
         self.past_motions.push(gather_plain(slow_motion), sentence)
         return contrast
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects vectors, and counts how they use the vocabulary."""
-        text, motion = self(batch)
-        self.val_metrics.update(batch.sample, text, motion, batch.sentence)
-        self.text_use.update(text, batch.sample)
-        self.motion_use.update(motion, batch.sample)
-
-    def on_validation_epoch_end(self) -> None:
-        """Recalls and signs of collapse, the worse of both modalities; a collapse is warned of by name."""
-        super().on_validation_epoch_end()
-        fitting = self.trainer.state.fn == "fit"
-        settled = not fitting or self.progress >= 0.5
-        worst: dict[str, float] = {}
-        for name, metric in (("text", self.text_use), ("motion", self.motion_use)):
-            use = metric.compute()
-            for alarm in alarms(use, name, self.terms, settled):
-                rank_zero_warn(alarm)
-            for sign in ("hub_share", "dead_share", "dense_share"):
-                worst[f"lexical/{sign}"] = max(worst.get(f"lexical/{sign}", 0.0), float(use[sign]))
-            self.log_dict({f"val/lexical/{value}_{name}": float(use[value]) for value in ("active_terms", "norm")})
-            metric.reset()
-        self.log_dict(worst)
+    def warn_of_collapse(self, use: dict[str, Tensor], name: str) -> None:
+        """Warns of a collapse by name."""
+        settled = self.trainer.state.fn != "fit" or self.progress >= 0.5
+        for alarm in alarms(use, name, self.terms, settled):
+            rank_zero_warn(alarm)

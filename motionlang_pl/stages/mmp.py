@@ -57,15 +57,26 @@ class MMP(Stage):
         """The same, with each sample's span fixed."""
         self.record("val", self.losses(batch))
 
+    def reconstruct(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Motions whose span was noise as they are predicted, features as stored (B, T, C), and the span (B, T)."""
+        _, predicted, hidden = _predict(self, batch, self.longest_span)
+        return self.motion_adapter.restore(predicted), hidden.any(dim=2)
+
 
 def encode_noised(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encoding, Tensor, Tensor]:
     """Encodes motions of which a span is noise, and decodes them: L1 over all real frames, and over the hidden span."""
     assert batch.motion is not None
+    encoding, predicted, hidden = _predict(stage, batch, longest_span)
+    target = stage.motion_adapter.standardise(batch.motion.features)
+    real = batch.motion.mask[..., None].expand_as(target)
+    columns = stage.motion_adapter.hidden_columns(hidden) & real
+    return encoding, masked_l1(predicted, target, real), masked_l1(predicted, target, columns)
+
+
+def _predict(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encoding, Tensor, Tensor]:
+    """Encodings of motions of which a span is noise, standardised predictions (B, T, C), what is hidden (B, T, J)."""
+    assert batch.motion is not None
     adapter, (features, mask) = stage.motion_adapter, batch.motion
     hidden = span_hidden(batch.key, mask, len(skeleton(adapter.skeleton).joints), longest_span)
     encoding = stage.encode_motion(batch.motion, hidden, normal(batch.key, 1, *features.shape[1:]))
-    target = adapter.standardise(features)
-    predicted = adapter.reconstruct(encoding.tokens)[:, : target.shape[1]]
-    real = mask[..., None].expand_as(target)
-    columns = adapter.hidden_columns(hidden) & real
-    return encoding, masked_l1(predicted, target, real), masked_l1(predicted, target, columns)
+    return encoding, adapter.reconstruct(encoding.tokens)[:, : features.shape[1]], hidden

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Motion
 from motionlang_pl.metrics.retrieval import RetrievalMetrics
+from motionlang_pl.metrics.term_use import TermUse
 from motionlang_pl.models.chunks import in_chunks
 from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.motion_model import MotionModel
+from motionlang_pl.models.text_encoder import TextParts
 from motionlang_pl.models.tokenizer import Tokens
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import Stage
@@ -76,6 +78,48 @@ class RetrievalStage(Stage):
         self.log("val/recall", sum(recalls) / len(recalls), prog_bar=True)
         self.log_dict({f"val/{name}": value for name, value in metrics.items()})
         self.val_metrics.reset()
+
+
+class LexicalRetrievalStage(RetrievalStage):
+    """A retrieval stage whose vectors are weights of terms (B, V): validation also tells how they use the vocabulary.
+
+    Named before another base class: ``class DenseLexical(LexicalRetrievalStage, Dense)``.
+    """
+
+    def take_text(self, parts: TextParts) -> None:
+        """Counts the use of the language model's vocabulary."""
+        super().take_text(parts)
+        self.text_use = TermUse(self.tokenizer.vocabulary)
+        self.motion_use = TermUse(self.tokenizer.vocabulary)
+
+    @property
+    def terms(self) -> list[str]:
+        """The vocabulary."""
+        return self.tokenizer.terms
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects vectors, and counts how they use the vocabulary."""
+        assert batch.motion is not None and batch.captions is not None
+        text, motion = self.text_vectors(batch.captions), self.motion_vectors(batch.motion)
+        self.val_metrics.update(batch.sample, text, motion, batch.sentence)
+        self.text_use.update(text, batch.sample)
+        self.motion_use.update(motion, batch.sample)
+
+    def on_validation_epoch_end(self) -> None:
+        """Recalls; active terms, norms and signs of collapse, of these the worse of both modalities."""
+        super().on_validation_epoch_end()
+        worst: dict[str, float] = {}
+        for name, metric in (("text", self.text_use), ("motion", self.motion_use)):
+            use = metric.compute()
+            self.warn_of_collapse(use, name)
+            for sign in ("hub_share", "dead_share", "dense_share"):
+                worst[f"lexical/{sign}"] = max(worst.get(f"lexical/{sign}", 0.0), float(use[sign]))
+            self.log_dict({f"val/lexical/{value}_{name}": float(use[value]) for value in ("active_terms", "norm")})
+            metric.reset()
+        self.log_dict(worst)
+
+    def warn_of_collapse(self, use: dict[str, Tensor], name: str) -> None:
+        """For a stage that can act on it.  use: of `TermUse`.  name: text or motion."""
 
 
 class MotionModelStage(RetrievalStage):

@@ -123,5 +123,6 @@ class TMR(RetrievalStage):
             + self.contrast * contrast
         )
         values = {"loss": loss, "contrast": contrast, "kl": kl, "closeness": closeness}
+        values["temperature"] = loss.new_tensor(self.temperature)
         self.record("train", {**values, "text_to_motion": from_text, "motion_to_motion": from_motion})
         return loss

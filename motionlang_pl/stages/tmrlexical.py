@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from motionlang_pl.data.batch import Corpus
 from motionlang_pl.models.heads import LexicalHead, lexical_vector
+from motionlang_pl.stages.retrieval import LexicalRetrievalStage
 from motionlang_pl.stages.tmr import TMR
 
 
-class TMRLexical(TMR):
+class TMRLexical(LexicalRetrievalStage, TMR):
     """TMR whose latents are compared as weights of terms, through one new head for both modalities."""
 
     def assemble(self, corpus: Corpus) -> None:
@@ -18,11 +19,6 @@ class TMRLexical(TMR):
         width = self.text_encoder.width
         self.lexical_projection = nn.Linear(self.sizes.width, width)
         self.lexical_head = LexicalHead(width, self.tokenizer.vocabulary)
-
-    @property
-    def terms(self) -> list[str]:
-        """The vocabulary."""
-        return self.tokenizer.terms
 
     def represent(self, latent: Tensor) -> Tensor:
         """Term weights (B, V)."""

@@ -30,14 +30,10 @@ def skeleton_html(clips: Sequence[SkeletonClip], skeleton: Skeleton, fps: float,
     Raises:
         ValueError: joints that are not finite or not the skeleton's.
     """
-    side = ["middle"] * len(skeleton.joints)
-    for part, joints in skeleton.parts.items():
-        for joint in joints:
-            side[joint] = part.partition("_")[0] if part.startswith(("left_", "right_")) else "middle"
     data = {
         "fps": fps,
         "parents": skeleton.parents,
-        "sides": side,
+        "sides": skeleton.sides(),
         "clips": [{"title": c.title, "note": c.note, "joints": _millimetres(c, skeleton)} for c in clips],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # no caption can end the script element

@@ -22,11 +22,14 @@ from motionlang_pl.metrics.retrieval import (
     distinct_values,
     identical,
     rank_metrics,
+    similar,
 )
 from motionlang_pl.models.content_words import content_ids
+from motionlang_pl.plots import heat_map
+from motionlang_pl.scores import cosine
 from motionlang_pl.stages import RetrievalStage
+from motionlang_pl.stages.false_negatives import SimilarSentences
 from motionlang_pl.stages.handover import file_sha256, read_checkpoint
-from motionlang_pl.tools.plots import heat_map
 from motionlang_pl.tools.vectors import LexicalStage, Vectors, encode, open_data, pairs, retrieval_stage
 
 RANKS = ("R@1", "R@2", "R@3", "R@5", "R@10", "MedR")
@@ -46,6 +49,7 @@ def evaluate(
     plots: Path | None = None,
     loader: Literal["Every", "Guo", "TMR", "MoPatch"] = "Every",
     mirrored: bool = True,
+    similar_by: str | None = None,
 ) -> None:
     """Rank motions for sentences and sentences for motions, and print tables with chance beside them.
 
@@ -62,6 +66,8 @@ def evaluate(
         plots: A folder for heat_map.png.
         loader: What is a sample: every captioned stretch, or a paper's test set (Guo, TMR, MoPatch).
         mirrored: Whether mirrored motions are in the gallery.
+        similar_by: A sentence encoder (BERT, RoBERTa, DistilBERT; folder or name): adds TMR's protocol with a
+            threshold, by its embeddings of the sentences.
     """
     stage = retrieval_stage(checkpoint, device)
     data = open_data(stage, store, batch_size, seed, mirrored, by_name(loader))
@@ -86,7 +92,11 @@ def evaluate(
         "splits_seen": splits_seen,
         "limit": limit,
         "seed": seed,
-        "protocols": {**_ranked(scores, vectors, seed), "distinct": _distinct(scores, vectors, seen, seed)},
+        "similar_by": similar_by,
+        "protocols": {
+            **_ranked(scores, vectors, similar_by, seed),
+            "distinct": _distinct(scores, vectors, seen, seed),
+        },
     }
     for name, numbers in report["protocols"].items():
         numbers["name"] = "/".join((name, *(() if loader == "Every" else (loader,)), *filter(None, [stage.reading])))
@@ -110,12 +120,16 @@ def _known(store: Store, split: str | None) -> set[str]:
     return {store.annotations.text[row] for row in store.annotations.rows(split).tolist()}
 
 
-def _ranked(scores: Tensor, vectors: Vectors, seed: int) -> dict[str, Any]:
-    """Protocols `diagonal` and `identical`: one query per motion and its caption."""
+def _ranked(scores: Tensor, vectors: Vectors, similar_by: str | None, seed: int) -> dict[str, Any]:
+    """Protocols with one query per motion and its caption: `diagonal`, `identical` and, by an encoder, `similar`."""
     owner = vectors.owner
+    positives = {"diagonal": diagonal(len(owner)), "identical": identical(vectors.captions)}
+    if similar_by is not None:
+        embeddings = SimilarSentences(similar_by).embed(vectors.sentences, torch.device("cpu"))
+        positives["similar"] = similar(cosine(embeddings, embeddings)[owner][:, owner])
     square = scores[owner]  # equal captions share a row, so they tie bitwise
     protocols = {}
-    for name, positive in (("diagonal", diagonal(len(owner))), ("identical", identical(vectors.captions))):
+    for name, positive in positives.items():
         found = {"t2m": rank_metrics(square, positive), "m2t": rank_metrics(square.T, positive)}
         random = {"t2m": chance(positive, seed=seed), "m2t": chance(positive, owner, seed)}
         protocols[name] = {"N": len(owner), **_flat(found), "chance": _flat(random)}
@@ -184,7 +198,7 @@ def _tables(report: dict[str, Any]) -> str:
         "",
         _row("protocol", "direction", "N", *RANKS),
     ]
-    for name in ("diagonal", "identical"):
+    for name in (name for name in protocols if name != "distinct"):
         for direction in ("t2m", "m2t"):
             for label, source in ((direction, protocols[name]), (f"{direction} chance", protocols[name]["chance"])):
                 values = [f"{source[f'{direction}/{key}']:.1f}" for key in RANKS]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from motionlang_pl.data.dataset import PairSamples
-from motionlang_pl.data.store import Store
-from motionlang_pl.motion.features import joints_from
+from motionlang_pl.data.dataset import PairSamples, joints
+from motionlang_pl.metrics.term_use import strongest
 from motionlang_pl.motion.skeleton import skeleton
 from motionlang_pl.tools.animation import SkeletonClip, skeleton_html
 from motionlang_pl.tools.vectors import LexicalStage, open_data, pairs, read, retrieval_stage
@@ -43,18 +41,12 @@ def explain(
     drawn = _draw(samples, clips, seed)
     motion, captions = read(samples, drawn)
     with torch.inference_mode():
-        weights, numbers = stage.motion_vectors(motion).topk(min(terms, len(stage.terms)), dim=1)
+        notes = strongest(stage.motion_vectors(motion), stage.terms, terms)
     shown = []
-    for row, (number, caption) in enumerate(zip(drawn, captions, strict=True)):
-        strongest = [
-            f"{stage.terms[term]} {weight:.2f}"
-            for term, weight in zip(numbers[row].tolist(), weights[row].tolist(), strict=True)
-            if weight > 0
-        ]
-        note = ", ".join(strongest) or "(no active term)"
+    for number, caption, note in zip(drawn, captions, notes, strict=True):
         print(f"{samples.sample_id(number)}  {caption}\n    {note}")
         if html is not None:
-            shown.append(SkeletonClip(caption, _joints(data.store, data.features, samples, number), note))
+            shown.append(SkeletonClip(caption, joints(data.store, data.features, samples, number), note))
     if html is not None:
         skeleton_html(shown, skeleton(data.store.skeleton), data.store.fps, html)
         print(f"animated skeletons: {html}")
@@ -67,11 +59,3 @@ def _draw(samples: PairSamples, clips: int, seed: int) -> list[int]:
     different = [number for number in order if first[samples.captions[number][0]] == number]
     rest = [number for number in order if first[samples.captions[number][0]] != number]
     return (different + rest)[:clips]
-
-
-def _joints(store: Store, kind: str, samples: PairSamples, number: int) -> Tensor:
-    """Joints (T, J, 3) of a sample: the store's own where it keeps them, else from the features."""
-    kind = "joints" if "joints" in store.kinds else kind
-    start, stop = int(samples.start[number]), int(samples.stop[number])
-    features = torch.from_numpy(store.read(kind, int(samples.clip[number]), start, stop))
-    return joints_from(kind, features, skeleton(store.skeleton))

@@ -23,6 +23,7 @@ from motionlang_pl.metrics.retrieval import (
     owners,
     rank_metrics,
     ranks,
+    similar,
 )
 
 SCORES = torch.tensor(
@@ -48,6 +49,20 @@ def test_any_identical_caption_counts_and_the_best_of_them_gives_the_rank() -> N
     positive = identical(["walk", "run", "jump", "walk"])
     # row 3's other 'walk' is its best item; row 1's only positive ties with two negatives
     assert ranks(SCORES, positive).tolist() == [0.0, 1.0, 0.5, 0.0]
+
+
+def test_similar_equals_identical_where_equal_captions_have_similarity_1_and_others_0() -> None:
+    captions = ["walk", "run", "jump", "walk"]
+    zero_one = torch.tensor([[float(a == b) for b in captions] for a in captions])
+    assert torch.equal(similar(zero_one), identical(captions))
+    for scores in (SCORES, SCORES.T):
+        assert rank_metrics(scores, similar(zero_one)) == rank_metrics(scores, identical(captions))
+
+
+def test_a_caption_is_similar_above_a_cosine_of_090_and_to_itself_whatever_the_numbers() -> None:
+    cosines = torch.tensor([[1.0, 0.91, 0.89], [0.91, 0.5, 0.0], [0.89, 0.0, 1.0]])
+    assert similar(cosines).nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [2, 2]]
+    assert similar(cosines, threshold=0.94).sum() == 7  # 0.88
 
 
 def test_ties_among_positives_cost_nothing() -> None:

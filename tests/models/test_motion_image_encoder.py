@@ -11,7 +11,13 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 
 from motionlang_pl.data.batch import Motion, MotionSpec
-from motionlang_pl.models.motion_image_encoder import ImageMotion, MotionImageEncoder, PretrainedViT, SmallViT
+from motionlang_pl.models.motion_image_encoder import (
+    ImageMotion,
+    MotionImageEncoder,
+    PretrainedViT,
+    SmallViT,
+    WholeImageMotion,
+)
 from motionlang_pl.models.motion_images import AngleImages, ChainImages
 
 ANGLES = MotionSpec("angles", "smpl22", 20.0, torch.zeros(29), torch.ones(29))
@@ -90,6 +96,18 @@ def test_padding_does_not_change_an_encoding(images: type, spec: MotionSpec) -> 
     alone = motion.encode(parts.adapter, parts.encoder, Motion(features[:1, :37], mask[:1, :37]))
     for whole, one in zip(company, alone, strict=True):
         torch.testing.assert_close(whole[:1], one, rtol=0, atol=1e-5)
+
+
+def test_a_whole_image_has_all_its_patches_and_padding_does_not_change_it_either() -> None:
+    motion = WholeImageMotion(ChainImages, SmallViT(16, 1, 2, 16))
+    parts = motion.build(JOINTS)
+    features = noise(1, 90, 66)
+    mask = torch.arange(90)[None] < 37
+    tokens, real, summary = motion.encode(parts.adapter.eval(), parts.encoder.eval(), Motion(features, mask))
+    assert real.all() and tokens.ne(0).any(dim=-1).all()
+    torch.testing.assert_close(summary[0], tokens[0].mean(dim=0))
+    alone = motion.encode(parts.adapter, parts.encoder, Motion(features[:, :37], mask[:, :37]))
+    torch.testing.assert_close(alone.tokens, tokens)
 
 
 def test_a_folder_that_is_no_suitable_vit_says_so(tmp_path: Path) -> None:

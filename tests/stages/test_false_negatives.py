@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import column
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertModel, PreTrainedTokenizerFast
 
 from motionlang_pl.data.batch import Batch
 from motionlang_pl.data.keys import text_key
-from motionlang_pl.data.store import Store
 from motionlang_pl.stages.false_negatives import EqualCaptions, NoFalseNegatives, SimilarSentences
 
 CAPTIONS = ["a person walks forward.", "someone jumps twice.", "a person walks forward.", "a man walks ahead."]
@@ -22,23 +22,6 @@ CAPTIONS = ["a person walks forward.", "someone jumps twice.", "a person walks f
 def batch(captions: list[str]) -> Batch:
     numbers = torch.arange(len(captions))
     return Batch(numbers, numbers, torch.tensor([text_key(caption) for caption in captions]), None, captions)
-
-
-@pytest.fixture(scope="module")
-def encoder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small BERT without a head, as sentence encoders are saved."""
-    import tokenizers
-
-    folder = tmp_path_factory.mktemp("encoder")
-    text = Store.open(synthetic).tokenizer
-    assert text is not None
-    words = tokenizers.Tokenizer.from_str(text)
-    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=words, mask_token="[MASK]", **special).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=words.get_vocab_size(), **sizes)).save_pretrained(folder)
-    return folder
 
 
 def test_without_a_filter_equal_captions_are_negatives():
@@ -54,28 +37,28 @@ def test_the_threshold_is_that_of_the_papers_code():
     assert SimilarSentences("any", 0.95).least_cosine == pytest.approx(0.90)
 
 
-def test_an_embedding_is_the_mean_token_state(encoder: Path):
-    theirs = BertModel.from_pretrained(encoder).eval()
-    tokens = PreTrainedTokenizerFast.from_pretrained(encoder)(CAPTIONS[3], return_tensors="pt")
+def test_an_embedding_is_the_mean_token_state(sentence_encoder: Path):
+    theirs = BertModel.from_pretrained(sentence_encoder).eval()
+    tokens = PreTrainedTokenizerFast.from_pretrained(sentence_encoder)(CAPTIONS[3], return_tensors="pt")
     with torch.no_grad():
         expected = theirs(tokens["input_ids"]).last_hidden_state[0].mean(dim=0)
-    embedding = SimilarSentences(str(encoder)).embed([CAPTIONS[3]], torch.device("cpu"))
+    embedding = SimilarSentences(str(sentence_encoder)).embed([CAPTIONS[3]], torch.device("cpu"))
     torch.testing.assert_close(embedding[0], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_pairs_above_the_cosine_are_marked(encoder: Path):
-    similar = SimilarSentences(str(encoder))
+def test_pairs_above_the_cosine_are_marked(sentence_encoder: Path):
+    similar = SimilarSentences(str(sentence_encoder))
     embeddings = similar.embed(CAPTIONS, torch.device("cpu"))
     cosines = torch.nn.functional.cosine_similarity(embeddings[:, None], embeddings[None], dim=-1)
     between = sorted(set(cosines.flatten().tolist()))[2]  # a threshold with pairs on both sides
-    chosen = SimilarSentences(str(encoder), (between + 1 + 1e-6) / 2)
+    chosen = SimilarSentences(str(sentence_encoder), (between + 1 + 1e-6) / 2)
     marked = chosen(batch(CAPTIONS))
     assert torch.equal(marked, cosines > between + 1e-6)
     assert marked[0, 2] and not marked.all()
 
 
-def test_a_sentence_is_embedded_once_and_draws_no_random_number(encoder: Path):
-    similar = SimilarSentences(str(encoder))
+def test_a_sentence_is_embedded_once_and_draws_no_random_number(sentence_encoder: Path):
+    similar = SimilarSentences(str(sentence_encoder))
     before = torch.get_rng_state()
     first = similar.embed(CAPTIONS, torch.device("cpu"))
     assert torch.equal(torch.get_rng_state(), before)
@@ -84,17 +67,21 @@ def test_a_sentence_is_embedded_once_and_draws_no_random_number(encoder: Path):
 
 
 def test_tmr_leaves_out_similar_sentences_and_needs_no_encoder_to_load(
-    fit: Callable[..., Path], synthetic: Path, encoder: Path, tmp_path: Path
+    fit: Callable[..., Path], synthetic: Path, sentence_encoder: Path, tmp_path: Path
 ) -> None:
     import motionlang_pl
 
     steps = ("--trainer.max_steps=1", "--trainer.log_every_n_steps=1", "--data.batch_size=16")
+    encoder = shutil.copytree(sentence_encoder, tmp_path / "encoder")
     least = []
     for threshold in (0.0, 1.0):  # every pair is similar; none but equal sentences are
-        chosen = {"class_path": "SimilarSentences", "init_args": {"name": str(encoder), "threshold": threshold}}
+        chosen = {
+            "class_path": "SimilarSentences",
+            "init_args": {"name": str(encoder), "threshold": threshold},
+        }
         option = f"--model.init_args.false_negatives={json.dumps(chosen)}"
         run = fit("tmr", synthetic, tmp_path / str(threshold), *steps, option)
         least.append(column(run, "train/contrast")[0])
     assert least[0] == 0 < least[1]
-    encoder.rename(encoder.with_name("gone"))
+    shutil.rmtree(encoder)
     motionlang_pl.load(run / "best.ckpt")

@@ -70,6 +70,30 @@ def test_lexcmlp_overfits_a_batch_with_a_disentanglement_head(
     assert active[0] >= 16 and active[1] == 0
 
 
+def test_lexcmlp_overfits_a_batch_by_raw_products(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
+    """SPLADE's score; the temperature starts at 1, for products of vectors with hundreds of terms are large."""
+    more = ("--model.init_args.compare=motionlang_pl.scores.dot", "--model.init_args.temperature=1")
+    run = overfit(fit, "lexcmlp", synthetic, tmp_path, *more, steps=80)
+    assert fall(run, "train/contrast") < 0.5
+    stage = motionlang_pl.load(run / "best.ckpt")
+    vectors = torch.tensor([[1.0, 2.0], [0.0, 4.0]])
+    assert stage.score(vectors, vectors).tolist() == [[5.0, 8.0], [8.0, 16.0]]
+    with pytest.raises(SystemExit, match="leave out compare or queue"):
+        fit("lexcmlp", synthetic, tmp_path, *more, "--model.init_args.queue.size=32")
+
+
+def test_the_weight_of_sparsity_rises_as_a_square_over_the_first_third(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    run = overfit(fit, "lexcmlp", synthetic, tmp_path, "--model.init_args.flops_text=2", steps=6)
+    loss, contrast, text, motion = (
+        column(run, f"train/{name}") for name in ("loss", "contrast", "flops_text", "flops_motion")
+    )
+    for step, share in enumerate((0, 1 / 4, 1, 1, 1, 1)):
+        sparsity = 2 * text[step] + 1e-4 * motion[step]
+        assert loss[step] - contrast[step] == pytest.approx(share * sparsity, rel=1e-4, abs=1e-6)
+
+
 def test_the_start_is_dense_and_a_collapse_is_named(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
     more = ["--trainer.limit_val_batches=1", "--model.init_args.flops_motion=1e4"]
     with pytest.warns(UserWarning, match=r"lexical/dead_share .*\(motion\).*lower flops_motion"):

@@ -23,8 +23,14 @@ def test_lexmmm_overfits_a_batch_in_the_words_of_lexmlm(
     assert fall(run, "train/caption") < 0.75
 
 
-def test_the_motion_head_starts_as_the_texts_and_the_words_stay_frozen(chain: Path) -> None:
+def test_the_motion_head_starts_as_the_texts_and_the_words_stay_frozen(
+    fit: Callable[..., Path], synthetic: Path, chain: Path
+) -> None:
     text, motion = (motionlang_pl.load(chain / f"{name}/best.ckpt") for name in ("lexmlm", "lexmmm"))
     torch.testing.assert_close(motion.word_embeddings.weight, text.word_embeddings.weight, rtol=0, atol=0)
-    names = {name for name, _ in motion.motion_lexical_head.named_parameters()}
-    assert names == {name for name, _ in text.text_lexical_head.named_parameters()}
+    more = ("--name=unmoved", "--trainer.max_steps=1", "--model.init_args.optimization={lr: 0, lr_of: {}}")
+    unmoved = motionlang_pl.load(fit("lexmmm", synthetic, chain, *more).with_name("unmoved") / "best.ckpt")
+    theirs = text.text_lexical_head.state_dict()
+    for name, value in unmoved.motion_lexical_head.state_dict().items():
+        torch.testing.assert_close(value, theirs[name], rtol=0, atol=0)
+    assert not torch.equal(motion.motion_lexical_head.dense.weight, text.text_lexical_head.dense.weight)

@@ -42,6 +42,9 @@ def test_the_report_holds_every_protocol_with_chance_and_where_it_comes_from(
     distinct = report["protocols"]["distinct"]
     parts = [distinct[name]["sentences"] for name in ("seen", "unseen") if name in distinct]
     assert distinct["all"]["sentences"] == distinct["gallery"]["sentences"] == sum(parts)
+    each = distinct["each_sentence"]
+    assert len(each["seen"]) == len(each["t2m/mAP"]) == sum(parts)
+    assert sum(each["t2m/mAP"]) / sum(parts) == pytest.approx(distinct["all"]["t2m/mAP"])
     assert ("terms" in report) == (stage == "lexcmlp")
     assert (tmp_path / "heat_map.png").stat().st_size > 1000
     printed = capsys.readouterr().out
@@ -54,7 +57,19 @@ def test_a_few_samples_are_enough_and_seen_ones_are_seen(chain: Path, synthetic:
     evaluate(chain / "lexcmlp/best.ckpt", synthetic, split="train", limit=3, json=tmp_path / "report.json")
     protocols = json.loads((tmp_path / "report.json").read_text())["protocols"]
     assert protocols["diagonal"]["N"] == 3
-    assert set(protocols["distinct"]) == {"name", "gallery", "all", "seen"}
+    assert set(protocols["distinct"]) == {"name", "gallery", "all", "seen", "each_sentence"}
+
+
+def test_a_sentence_encoder_adds_tmrs_protocol_with_a_threshold(
+    chain: Path, synthetic: Path, sentence_encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--checkpoint", f"{chain}/lexcmlp/best.ckpt", "--store", str(synthetic), "--device", "cpu"]
+    main(["evaluate", *options, "--similar-by", str(sentence_encoder), "--json", str(tmp_path / "report.json")])
+    protocols = json.loads((tmp_path / "report.json").read_text())["protocols"]
+    assert protocols["similar"]["N"] == protocols["identical"]["N"]
+    # more sentences are similar than equal, so even a random order finds one sooner
+    assert protocols["similar"]["chance"]["t2m/R@1"] > protocols["identical"]["chance"]["t2m/R@1"]
+    assert "similar " in capsys.readouterr().out
 
 
 def test_a_papers_test_set_is_named_and_counted(

@@ -5,27 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.image import imread
 
 from motionlang_pl.motion.skeleton import MMM21, SMPL22
 from motionlang_pl.tools.animation import SkeletonClip, skeleton_html
-from motionlang_pl.tools.plots import heat_map
-
-
-def test_the_heat_map_is_a_picture_that_grows_with_the_captions(tmp_path: Path) -> None:
-    for n in (2, 12):
-        heat_map(
-            torch.eye(n),
-            [f"a person costs ${n}$ and walks a very long way to the very end" for n in range(n)],
-            tmp_path / f"{n}.png",
-        )
-    small, large = imread(tmp_path / "2.png"), imread(tmp_path / "12.png")
-    assert large.shape[0] > small.shape[0] and large.std() > 0.05
-
-
-def test_a_heat_map_needs_a_caption_per_row(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"\(2, 2\) for 3 captions"):
-        heat_map(torch.eye(2), ["a", "b", "c"], tmp_path / "x.png")
 
 
 @pytest.mark.parametrize("skeleton", [SMPL22, MMM21], ids=lambda skeleton: skeleton.name)

@@ -1,0 +1,1 @@
+"""What TensorBoard and Weights & Biases show beside scalars: pictures of a few motions, the config, checkpoints."""

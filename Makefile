@@ -1,6 +1,6 @@
 # make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
 # TEXT and VIT (a pretrained language model's and vision transformer's name or folder), SEED, FIT (further options of
-# `motionlang fit`), RAW and SENTENCES (the table's data), TABLE (its further options).
+# `motionlang fit`), RAW (the table's data), TABLE (its further options).
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
@@ -14,7 +14,6 @@ VIT ?=
 FIT ?=
 DEMO ?= demo
 RAW ?=
-SENTENCES ?=
 TABLE ?=
 
 # in a checkout the targets install into $(VENV) first; beside an installed wheel (`motionlang init`) there is nothing to do
@@ -123,9 +122,9 @@ $(RUNS)/dense/best.ckpt $(RUNS)/denselexical/best.ckpt $(RUNS)/maxsim/best.ckpt:
 
 # ---- the evidence: goes on where it stopped --------------------------------------------------------------------------
 
-table: $(INSTALLED)  ## the table of docs/LOG.md: make table RAW=FOLDER SENTENCES=FOLDER
-	$(if $(and $(RAW),$(SENTENCES)),,$(error say which data: make table RAW=FOLDER SENTENCES=FOLDER, see benchmarks/table.py))\
-	  python benchmarks/table.py $(RAW) $(SENTENCES) --runs $(RUNS)/table $(TABLE)
+table: $(INSTALLED)  ## the table of docs/LOG.md: make table RAW=FOLDER
+	$(if $(RAW),,$(error say which data: make table RAW=FOLDER, see benchmarks/table.py))\
+	  python benchmarks/table.py $(RAW) --runs $(RUNS)/table $(TABLE)
 
 # ---- the demo --------------------------------------------------------------------------------------------------------
 

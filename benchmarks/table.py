@@ -1,11 +1,11 @@
 """The evidence table: baselines, LexCMLP with each pretraining stage left out, codebook, and CstAR's ablations.
 
-`python benchmarks/table.py RAW SENTENCES --runs RUNS` trains and evaluates each row on the splits `compose` and `few`
-of a folder in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table.
-LexMLM reads the sentences of a second folder, too (SENTENCES/texts/*.txt), half of the time.
+`python benchmarks/table.py RAW --runs RUNS` trains and evaluates each row on the splits `compose` and `few` of a folder
+in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table:
 
 - `steps`: every row's last stage has the same number of optimizer steps and samples.
-- `time`: every row has the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
+- `time`: every row has about the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
+  Validations and start-up do not grow with the steps, so rows without pretraining end some percent below.
 
 A checkpoint is chosen on val among five, one trial a row; the numbers are test's. One line a trained row is added to
 `--results`, so that the next call goes on where this one stopped: done rows are skipped, a killed stage is resumed, and
@@ -149,21 +149,21 @@ class Table:
 
     Args:
         raw: The folder in HumanML3D's layout.
-        sentences: The folder of further sentences.
         runs: Where stores and runs stand.
         results: The file of results, a JSON object a line.
     """
 
-    def __init__(self, raw: Path, sentences: Path, runs: Path, results: Path) -> None:
-        self.raw, self.sentences, self.runs, self.results = raw, sentences, runs.resolve(), results
+    def __init__(self, raw: Path, runs: Path, results: Path) -> None:
+        self.raw, self.runs, self.results = raw, runs.resolve(), results
         self.done = {Cell(*(line[key] for key in Cell._fields)): line for line in lines(results)}
 
     def go_on(self, cells: list[Cell], jobs: int) -> None:
         """Trains what is missing of the cells and their ancestors, `jobs` at a time, parents first."""
-        self._prepare({each.split for each in cells} | {"compose"})
+        for split in sorted({each.split for each in cells} | {"compose"}):
+            self._prepare(split)
         rows = {each: None for row in cells for each in (*row.measured, row) if each not in self.done}
         wanted = {each: None for row in rows for each in (*sorted(row.ancestors), row)}
-        todo = [each for each in wanted if not self._trained(each)]
+        todo = [each for each in wanted if each in rows or not self._published(each)]
         running: dict[Future[dict[str, Any] | None], Cell] = {}
         with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), unit="run", smoothing=0) as bar:
             while (ready := [each for each in todo if self._ready(each)]) or running:
@@ -173,40 +173,35 @@ class Table:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     each, result = running.pop(future), future.result()
                     bar.update()
-                    if not self._trained(each) and result is None:
-                        bar.write(f"{each.folder}: failed, see {self.runs / each.folder}")
-                        continue
-                    bar.write(f"{each.folder}: {self._cost(each):.0f} CPU-s")
-                    if result is not None:
+                    failed = not self._published(each) or (each in rows and result is None)
+                    bar.write(
+                        f"{each.folder}: " + ("failed, see its files" if failed else f"{self._cost(each):.0f} CPU-s")
+                    )
+                    if result is not None and each in rows:
                         self.done[each] = result
                         with self.results.open("a", encoding="utf-8") as file:
                             file.write(json.dumps(result) + "\n")
-        if failed := [row for row in rows if row not in self.done]:
-            raise SystemExit(f"table: not trained: {', '.join(str(each.folder) for each in failed)}")
+        if missing := [str(row.folder) for row in rows if row not in self.done]:
+            raise SystemExit(f"table: not trained: {', '.join(missing)}; their files are in {self.runs}")
 
-    def _trained(self, each: Cell) -> bool:
-        return each in self.done if each.name in ROWS else (self.runs / each.folder / "best.ckpt").is_file()
+    def _published(self, each: Cell) -> bool:
+        return (self.runs / each.folder / "best.ckpt").is_file()
 
     def _ready(self, each: Cell) -> bool:
         """Whether its parents are trained, and the rows done that say how long it may train."""
-        trained = all((self.runs / parent.folder / "best.ckpt").is_file() for parent in each.parents)
-        return trained and all(row in self.done for row in each.measured)
+        return all(map(self._published, each.parents)) and all(row in self.done for row in each.measured)
 
-    def _prepare(self, splits: set[str]) -> None:
-        """Makes the stores that are not there."""
+    def _prepare(self, split: str) -> None:
+        """Makes the store of a split where it is not there."""
+        out, log = self.store(split), self.runs / "stores" / f"{split}.txt"
         kinds = ("--features", "humanml3d", "joints", "angles")
-        for split in sorted(splits):
-            self._store(split, "humanml3d", "--raw", self.raw, "--splits", self.raw / "splits" / split, *kinds)
-        self._store("sentences", "text", "--raw", self.sentences, "--splits", self.sentences, "--allow-skips")
+        options = ("--raw", self.raw, "--splits", self.raw / "splits" / split, *kinds, "--out", out)
+        if not (out / "meta.json").is_file() and not motionlang("prepare", "humanml3d", *options, log=log):
+            raise SystemExit(f"table: the store of {split} was not prepared, see {log}")
 
-    def _store(self, name: str, *options: str | Path) -> None:
-        out, log = self.store(name), self.runs / "stores" / f"{name}.txt"
-        if not (out / "meta.json").is_file() and not motionlang("prepare", *options, "--out", out, log=log):
-            raise SystemExit(f"table: the store {name} was not prepared, see {log}")
-
-    def store(self, name: str) -> Path:
-        """Of a split, or `sentences`."""
-        return self.runs / "stores" / name
+    def store(self, split: str) -> Path:
+        """Of a split."""
+        return self.runs / "stores" / split
 
     def steps(self, each: Cell) -> int:
         """Optimizer steps of a run; under `time` as many as the CPU-seconds allow that its pretraining leaves."""
@@ -219,7 +214,7 @@ class Table:
     def _train(self, each: Cell) -> dict[str, Any] | None:
         """Trains and, where it is a row, evaluates; returns its line of results; None for a parent, and on failure."""
         folder, steps = self.runs / each.folder, self.steps(each)
-        if not (folder / "best.ckpt").is_file():
+        if not self._published(each):
             resumes = ("--ckpt_path", "last") if (folder / "last.ckpt").is_file() else ()
             if not motionlang("fit", *self._options(each, steps), *resumes, log=folder / "fit.txt"):
                 return None
@@ -227,23 +222,24 @@ class Table:
         options = ("--checkpoint", folder / "best.ckpt", "--store", self.store(each.split), "--json", report)
         if each.name not in ROWS or not motionlang("evaluate", *options, log=folder / "test.txt"):
             return None
-        return {**each._asdict(), **self._result(each, steps, json.loads(report.read_text()))}
+        try:
+            return {**each._asdict(), **self._result(each, steps, json.loads(report.read_text()))}
+        except (KeyError, ValueError) as error:  # the other rows go on
+            (folder / "failed.txt").write_text(f"{error!r}\n")
+            return None
 
     def _options(self, each: Cell, steps: int) -> Iterator[str]:
         run, folder = each.run, self.runs / each.folder
-        files = (ROOT / f"stages/{run.stage}.yaml", *(CONFIGS / f"{p}.yaml" for p in ("run", *run.parts, run.stage)))
-        yield from (f"--config={file}" for file in files if file.is_file())
+        own = CONFIGS / f"{run.stage}.yaml"  # not every stage has one
+        files = [ROOT / f"stages/{run.stage}.yaml", *(CONFIGS / f"{part}.yaml" for part in ("run", *run.parts))]
+        yield from (f"--config={file}" for file in (*files, *([own] if own.is_file() else [])))
         takes = [
             {"checkpoint": str(self.runs / parent.folder / "best.ckpt"), "modules": run.takes[parent.name]}
             for parent in each.parents
         ]
         yield f"--model.init_args.init_from={yaml.safe_dump(takes, default_flow_style=True, width=math.inf)}"
         yield from run.options
-        stores = [str(self.store("compose" if run.shared else each.split))]
-        if run.stage == "lexmlm":
-            stores.append(str(self.store("sentences")))
-            yield "--data.weights=[0.5, 0.5]"
-        yield from (f"--data.store={stores}", f"--data.batch_size={BATCH}")
+        yield from (f"--data.store={self.store('compose' if run.shared else each.split)}", f"--data.batch_size={BATCH}")
         yield from (f"--runs={folder.parent}", f"--name={folder.name}", f"--seed_everything={each.seed}")
         yield from ("--trainer.max_epochs=-1", f"--trainer.max_steps={steps}", "--trainer.accelerator=cpu")
         yield from (
@@ -304,6 +300,8 @@ def report(results: list[dict[str, Any]]) -> str:
     for split in SPLITS:
         for budget in BUDGETS:
             chosen = [line for line in results if (line["split"], line["budget"]) == (split, budget)]
+            if chosen and budget == "time":  # the row that sets the budget has its steps
+                chosen += [line for line in results if (line["split"], line["name"]) == (split, LONGEST)]
             if chosen:
                 parts.append(f"### `{split}`, budget `{budget}`\n\n{_table(chosen)}")
     return "\n\n".join(parts)
@@ -325,6 +323,8 @@ def _table(chosen: list[dict[str, Any]]) -> str:
         values = [chance[group][key] for group, keys in GROUPS for key in keys]
         rows.append(["chance", *(f"{value:.1f}" for value in values), *[""] * 5])
     shown = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    codes, data = (sorted({line[key] for line in chosen}) for key in ("code", "data_sha256"))
+    shown += f"\n\nCode {', '.join(codes)}; store {', '.join(sha256[:12] for sha256 in data)}."
     return shown + (f"\n\nMissing: {'; '.join(missing)}." if missing else "")
 
 
@@ -360,7 +360,6 @@ def main() -> None:
     """Reads the options; trains, or only reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, nargs="?", help="folder in HumanML3D's layout with splits/compose and few")
-    parser.add_argument("sentences", type=Path, nargs="?", help="folder of further sentences for LexMLM, with texts")
     parser.add_argument("--runs", type=Path, default=Path("runs/table"), help="where stores and runs stand")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("table.jsonl"), help="a line a row")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1)), help="runs at a time")
@@ -371,17 +370,17 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="only print the table of what there is")
     options = parser.parse_args()
     if not options.report:
-        for name, folder in (("RAW", options.raw), ("SENTENCES", options.sentences)):
-            if folder is None or not folder.is_dir():
-                parser.error(f"{name}: no folder {folder}; give one in HumanML3D's layout, or only --report")
+        if options.raw is None or not options.raw.is_dir():
+            parser.error(f"RAW: no folder {options.raw}; give one in HumanML3D's layout, or only --report")
         cells = [
             Cell(split, budget, name, seed)
             for budget in options.budgets
             for split in options.splits
             for seed in options.seeds
             for name in options.rows
+            if (budget, name) != ("time", LONGEST)
         ]
-        Table(options.raw, options.sentences, options.runs, options.results).go_on(cells, options.jobs)
+        Table(options.raw, options.runs, options.results).go_on(cells, options.jobs)
     print(report(lines(options.results)))
 
 

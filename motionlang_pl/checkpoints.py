@@ -28,7 +28,8 @@ class StageCheckpoints(Checkpoint):
     run without validation publishes its last state.
 
     On SIGTERM or SIGUSR1 the step is finished, `last.ckpt` written, and the fit exits with status 75, on all processes.
-    At an epoch's last step that is after the validation.
+    At an epoch's last step that is after the validation; a process that is killed during a validation within an epoch
+    resumes after it, without it.
 
     Args:
         folder: Where the checkpoints stand.
@@ -112,9 +113,8 @@ class StageCheckpoints(Checkpoint):
         self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the last state."""
-        if trainer.global_step != self.saved_step:
-            self._save_last(trainer)
+        """Writes the last state, with all that the fit has cost."""
+        self._save_last(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publishes the best checkpoint under its final name."""

@@ -50,8 +50,8 @@ class RunReport(Callback):
         pl_module.log_dict(cost, batch_size=1)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Gradient norm of the whole and of each module, before clipping."""
-        if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        """Gradient norm of the whole and of each module, before clipping, in the steps that are logged."""
+        if (trainer.global_step + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         parts = {}
         for name, module in pl_module.named_children():

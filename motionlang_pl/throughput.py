@@ -27,7 +27,7 @@ class Throughput(Callback):
 
     Operations are counted as steps run, on the 2nd, 4th, 8th, 16th ...: batches of many lengths enter the mean at a
     cost that vanishes. Those steps are left out of the time, and so is validation. What was counted travels in the
-    checkpoint, because a resumed run must count the same steps to be the same run: a counted step is not compiled.
+    checkpoint, so that the mean goes on where a run resumes. A counted step is not compiled.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,6 @@ class Throughput(Callback):
         self._counting = ExitStack()
         self._flops, self._counted = 0, 0
         self._began, self._seconds, self._samples = 0.0, 0.0, 0
-        self._logged_at = 0
         self._peak: float | None = None
 
     def state_dict(self) -> dict[str, int]:
@@ -50,7 +49,6 @@ class Throughput(Callback):
         """Looks up the device's peak."""
         dtype = DTYPES.get(str(trainer.precision).split("-")[0])
         self._peak = peak_flops(pl_module.device, dtype) if dtype is not None else None
-        self._logged_at = trainer.global_step
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Counts operations where it is due."""
@@ -72,10 +70,10 @@ class Throughput(Callback):
         elif self._began:
             self._seconds += now - self._began
             self._samples += samples * trainer.world_size
-        due = trainer.global_step - self._logged_at >= trainer.log_every_n_steps  # type: ignore[attr-defined]
+        due = trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         if due and self._samples and self._counted:
             self._log(trainer, pl_module)
-            self._logged_at, self._seconds, self._samples = trainer.global_step, 0.0, 0
+            self._seconds, self._samples = 0.0, 0
         self._began = time.perf_counter()
 
     def _stop_counting(self) -> int:

@@ -18,7 +18,8 @@ import table
 
 def line(name: str, seed: int, value: float, **more: Any) -> dict[str, Any]:
     """A result whose unseen sentence has `value` and whose seen one has 100."""
-    where = {"split": "few", "budget": "steps", "name": name, "seed": seed}
+    where: dict[str, Any] = {"split": "few", "budget": "steps", "name": name, "seed": seed}
+    where |= {"code": "abc1234", "data_sha256": "0" * 64}
     cost = {"steps": 200, "cpu_seconds": 40.0, "whole_cpu_seconds": 100.0, "val": 50.0}
     values = {key: [100.0, value] for key in table.METRICS}
     chance = {group: dict.fromkeys(table.METRICS, 2.0) for group in ("seen", "unseen")}
@@ -39,7 +40,7 @@ def test_a_row_without_all_its_seeds_is_named_and_not_shown() -> None:
 
 
 def test_under_the_budget_of_time_a_row_may_spend_what_the_longest_one_spends(tmp_path: Path) -> None:
-    evidence = table.Table(tmp_path, tmp_path, tmp_path, tmp_path / "table.jsonl")
+    evidence = table.Table(tmp_path, tmp_path, tmp_path / "table.jsonl")
     cheap = table.Cell("few", "steps", "tmr", 0)  # 40 of its 100 CPU-seconds are its own
     evidence.done[cheap] = line("tmr", 0, 0.0)
     evidence.done[cheap._replace(name=table.LONGEST)] = line(table.LONGEST, 0, 0.0) | {"whole_cpu_seconds": 260.0}
@@ -66,7 +67,7 @@ def test_a_row_is_trained_after_its_parents_and_once(
     monkeypatch.setattr(table, "LAST", 5)
     results = tmp_path / "table.jsonl"
     cells = [table.Cell("few", "time", "tmr", 0)]
-    table.Table(raw, raw, tmp_path / "runs", results).go_on(cells, jobs=1)
+    table.Table(raw, tmp_path / "runs", results).go_on(cells, jobs=1)
 
     lines = [json.loads(text) for text in results.read_text().splitlines()]
     assert [(each["budget"], each["name"]) for each in lines[-1:]] == [("time", "tmr")]
@@ -75,6 +76,6 @@ def test_a_row_is_trained_after_its_parents_and_once(
     trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("best.ckpt")}
     assert tmp_path / "runs/compose/steps/mmp/0/best.ckpt" in trained
 
-    table.Table(raw, raw, tmp_path / "runs", results).go_on(cells, jobs=1)
+    table.Table(raw, tmp_path / "runs", results).go_on(cells, jobs=1)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("best.ckpt")} == trained
     assert len(results.read_text().splitlines()) == len(lines)

@@ -153,8 +153,8 @@ class TextSamples(_Keyed):
         table = store.annotations
         rows = _rows(store, split, reading)
         texts = (table.text[row] for row in rows[~table.text.empty[rows]].tolist())
-        self.captions = list(dict.fromkeys(texts))
-        self.lengths = np.array([len(caption.split()) for caption in self.captions], dtype=np.int64)
+        self.captions = [[text] for text in dict.fromkeys(texts)]
+        self.lengths = np.array([len(caption.split()) for (caption,) in self.captions], dtype=np.int64)
         self._seed, self._augmentation = reading.seed, reading.augmentation
 
     def __len__(self) -> int:
@@ -162,7 +162,7 @@ class TextSamples(_Keyed):
 
     def at(self, sample: int, sample_key: int) -> Sample:
         """See `_Keyed`."""
-        caption = "" if sample == EMPTY else self._augmentation.words(self.captions[sample], sample_key)
+        caption = "" if sample == EMPTY else self._augmentation.words(self.captions[sample][0], sample_key)
         return Sample(sample, sample_key, text_key(caption), None, caption)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from motionlang_pl.data.dataset import Sample, Samples
+from motionlang_pl.data.dataset import PairSamples, Sample, Samples, TextSamples
 from motionlang_pl.data.keys import key
 from motionlang_pl.data.sampler import Item, Share
 from motionlang_pl.data.store import Store
@@ -58,6 +58,17 @@ class Mixture(Dataset[Sample]):
             Share(len(part.samples), round(len(self) * weight / sum(weights)))
             for part, weight in zip(self.parts, weights, strict=True)
         ]
+
+    def sentences(self) -> dict[str, float]:
+        """How often an epoch draws each sentence; what is said of one sample has its draws in equal parts."""
+        often: dict[str, float] = {}
+        shares = self.shares or [Share(len(part.samples), len(part.samples)) for part in self.parts]
+        for part, share in zip(self.parts, shares, strict=True):
+            assert isinstance(part.samples, TextSamples | PairSamples)
+            for captions in part.samples.captions:
+                for caption in captions:
+                    often[caption] = often.get(caption, 0.0) + share.draws / share.samples / len(captions)
+        return often
 
     def describe(self) -> str:
         """The stores and what an epoch reads of each."""

@@ -180,10 +180,9 @@ class MotionLanguageData(LightningDataModule):
         samples = self.mixture(self._reads(), self.train_split, training=False)
         return collate([samples[(sample, 0)] for sample in range(min(size, len(samples)))])
 
-    def captions(self) -> list[str]:
-        """The distinct sentences that are trained on."""
-        texts = self.mixture("text", self.train_split, training=False)
-        return [texts[(sample, 0)].caption or "" for sample in range(len(texts))]
+    def sentences(self) -> dict[str, float]:
+        """The sentences that are trained on, and how often an epoch draws each."""
+        return self.mixture(self._reads(), self.train_split, training=False).sentences()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, cropped, remainder left out; goes on within the epoch where a run resumes."""

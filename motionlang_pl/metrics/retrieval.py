@@ -1,4 +1,4 @@
-"""Retrieval between motions and sentences: R@k, median rank and mAP under three named protocols, and chance.
+"""Retrieval between motions and sentences: R@k, median rank and mAP under four named protocols, and chance.
 
 Protocols: `diagonal` (only the pair itself counts), `identical` (any item whose caption string equals the query's
 counts), `similar` (any item whose caption is similar enough) and `distinct` (each distinct sentence once, averaged over

@@ -34,8 +34,8 @@ class TrainingData(Protocol):
         """Some training samples, the same for every process."""
         ...
 
-    def captions(self) -> list[str]:
-        """The distinct sentences that are trained on."""
+    def sentences(self) -> dict[str, float]:
+        """The sentences that are trained on, and how often an epoch draws each."""
         ...
 
 
@@ -117,14 +117,16 @@ class Stage(LightningModule):
         """What a stage's modules start from that depends on the data: once, on a fresh fit, after the hand-over."""
 
     @torch.no_grad()
-    def start_at_frequencies(self, heads: list[TermHead], captions: list[str]) -> None:
-        """Sets the biases of heads that were never trained to log(1 + how often the captions have each term).
+    def start_at_frequencies(self, heads: list[TermHead], sentences: dict[str, float]) -> None:
+        """Sets the biases of heads that were never trained to log(1 + how often an epoch's sentences have each term).
 
         Else states and word embeddings first learn how common each word is: most of an embedding becomes one direction
         that all words share, and lexical vectors of different captions resemble each other.
         """
-        tokens = self.tokenize(captions)
-        often = torch.bincount(tokens.ids[tokens.content], minlength=self.tokenizer.vocabulary).float().log1p()
+        tokens = self.tokenize(list(sentences))
+        drawn = torch.tensor(list(sentences.values()), device=self.device)[:, None].expand(tokens.ids.shape)
+        ids, weights = tokens.ids[tokens.content], drawn[tokens.content]
+        often = torch.bincount(ids, weights, minlength=self.tokenizer.vocabulary).log1p()
         for head in heads:
             if isinstance(head, LexicalHead) and not head.bias.any():
                 head.bias.copy_(often)

@@ -99,6 +99,14 @@ def test_weights_divide_an_epoch_and_a_small_store_goes_round_again(stores: dict
     assert len({tuple(sorted(set(said(data, epoch)))) for epoch in range(4)}) > 1  # another quarter each time
 
 
+def test_sentences_count_as_often_as_an_epoch_draws_them(stores: dict[str, str]) -> None:
+    both = [stores["big"], stores["text"]]  # 12 sentences and 3
+    assert set(attached("text", both).sentences().values()) == {1.0}
+    weighted = attached("text", both, weights=[1.0, 2.0]).sentences()  # 5 of 15 draws from 12, 10 from 3
+    assert weighted["big train 0."] == pytest.approx(5 / 12) and weighted["text one."] == pytest.approx(10 / 3)
+    assert set(attached("pairs", both).sentences()) == {f"big train {number}." for number in range(12)}
+
+
 def test_keys_differ_within_an_epoch_and_sample_numbers_are_the_mixtures_own(stores: dict[str, str]) -> None:
     data = attached("motion", [stores["big"], stores["small"]], weights=[1, 3], max_frames=30)
     batches = list(epoch_of(data, 2))

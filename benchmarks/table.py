@@ -1,8 +1,7 @@
 """The evidence table: baselines, LexCMLP with each pretraining stage left out, codebook, and CstAR's ablations.
 
-`python benchmarks/table.py RAW SENTENCES --runs RUNS` trains and evaluates each row on the splits `compose` and `few`
-of a folder in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table.
-LexMLM reads the sentences of a second folder, too (SENTENCES/texts/*.txt), half of the time.
+`python benchmarks/table.py RAW --runs RUNS` trains and evaluates each row on the splits `compose` and `few` of a folder
+in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budgets, and prints the table:
 
 - `steps`: every row's last stage has the same number of optimizer steps and samples.
 - `time`: every row has the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
@@ -149,18 +148,18 @@ class Table:
 
     Args:
         raw: The folder in HumanML3D's layout.
-        sentences: The folder of further sentences.
         runs: Where stores and runs stand.
         results: The file of results, a JSON object a line.
     """
 
-    def __init__(self, raw: Path, sentences: Path, runs: Path, results: Path) -> None:
-        self.raw, self.sentences, self.runs, self.results = raw, sentences, runs.resolve(), results
+    def __init__(self, raw: Path, runs: Path, results: Path) -> None:
+        self.raw, self.runs, self.results = raw, runs.resolve(), results
         self.done = {Cell(*(line[key] for key in Cell._fields)): line for line in lines(results)}
 
     def go_on(self, cells: list[Cell], jobs: int) -> None:
         """Trains what is missing of the cells and their ancestors, `jobs` at a time, parents first."""
-        self._prepare({each.split for each in cells} | {"compose"})
+        for split in sorted({each.split for each in cells} | {"compose"}):
+            self._prepare(split)
         rows = {each: None for row in cells for each in (*row.measured, row) if each not in self.done}
         wanted = {each: None for row in rows for each in (*sorted(row.ancestors), row)}
         todo = [each for each in wanted if not self._trained(each)]
@@ -192,21 +191,17 @@ class Table:
         trained = all((self.runs / parent.folder / "best.ckpt").is_file() for parent in each.parents)
         return trained and all(row in self.done for row in each.measured)
 
-    def _prepare(self, splits: set[str]) -> None:
-        """Makes the stores that are not there."""
+    def _prepare(self, split: str) -> None:
+        """Makes the store of a split where it is not there."""
+        out, log = self.store(split), self.runs / "stores" / f"{split}.txt"
         kinds = ("--features", "humanml3d", "joints", "angles")
-        for split in sorted(splits):
-            self._store(split, "humanml3d", "--raw", self.raw, "--splits", self.raw / "splits" / split, *kinds)
-        self._store("sentences", "text", "--raw", self.sentences, "--splits", self.sentences, "--allow-skips")
+        options = ("--raw", self.raw, "--splits", self.raw / "splits" / split, *kinds, "--out", out)
+        if not (out / "meta.json").is_file() and not motionlang("prepare", "humanml3d", *options, log=log):
+            raise SystemExit(f"table: the store of {split} was not prepared, see {log}")
 
-    def _store(self, name: str, *options: str | Path) -> None:
-        out, log = self.store(name), self.runs / "stores" / f"{name}.txt"
-        if not (out / "meta.json").is_file() and not motionlang("prepare", *options, "--out", out, log=log):
-            raise SystemExit(f"table: the store {name} was not prepared, see {log}")
-
-    def store(self, name: str) -> Path:
-        """Of a split, or `sentences`."""
-        return self.runs / "stores" / name
+    def store(self, split: str) -> Path:
+        """Of a split."""
+        return self.runs / "stores" / split
 
     def steps(self, each: Cell) -> int:
         """Optimizer steps of a run; under `time` as many as the CPU-seconds allow that its pretraining leaves."""
@@ -239,11 +234,7 @@ class Table:
         ]
         yield f"--model.init_args.init_from={yaml.safe_dump(takes, default_flow_style=True, width=math.inf)}"
         yield from run.options
-        stores = [str(self.store("compose" if run.shared else each.split))]
-        if run.stage == "lexmlm":
-            stores.append(str(self.store("sentences")))
-            yield "--data.weights=[0.5, 0.5]"
-        yield from (f"--data.store={stores}", f"--data.batch_size={BATCH}")
+        yield from (f"--data.store={self.store('compose' if run.shared else each.split)}", f"--data.batch_size={BATCH}")
         yield from (f"--runs={folder.parent}", f"--name={folder.name}", f"--seed_everything={each.seed}")
         yield from ("--trainer.max_epochs=-1", f"--trainer.max_steps={steps}", "--trainer.accelerator=cpu")
         yield from (
@@ -360,7 +351,6 @@ def main() -> None:
     """Reads the options; trains, or only reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, nargs="?", help="folder in HumanML3D's layout with splits/compose and few")
-    parser.add_argument("sentences", type=Path, nargs="?", help="folder of further sentences for LexMLM, with texts")
     parser.add_argument("--runs", type=Path, default=Path("runs/table"), help="where stores and runs stand")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("table.jsonl"), help="a line a row")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1)), help="runs at a time")
@@ -371,9 +361,8 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="only print the table of what there is")
     options = parser.parse_args()
     if not options.report:
-        for name, folder in (("RAW", options.raw), ("SENTENCES", options.sentences)):
-            if folder is None or not folder.is_dir():
-                parser.error(f"{name}: no folder {folder}; give one in HumanML3D's layout, or only --report")
+        if options.raw is None or not options.raw.is_dir():
+            parser.error(f"RAW: no folder {options.raw}; give one in HumanML3D's layout, or only --report")
         cells = [
             Cell(split, budget, name, seed)
             for budget in options.budgets
@@ -381,7 +370,7 @@ def main() -> None:
             for seed in options.seeds
             for name in options.rows
         ]
-        Table(options.raw, options.sentences, options.runs, options.results).go_on(cells, options.jobs)
+        Table(options.raw, options.runs, options.results).go_on(cells, options.jobs)
     print(report(lines(options.results)))
 
 

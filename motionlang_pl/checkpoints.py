@@ -113,8 +113,9 @@ class StageCheckpoints(Checkpoint):
         self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the last state, with all that the fit has cost."""
-        self._save_last(trainer)
+        """Writes the last state; not again what stands there, for weight averaging has put the average in its place."""
+        if trainer.global_step != self.saved_step:
+            self._save_last(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publishes the best checkpoint under its final name."""

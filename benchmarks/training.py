@@ -30,7 +30,6 @@ import numpy as np
 import torch
 import yaml
 from data import lengths
-from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -42,6 +41,7 @@ from motionlang_pl.data.store import Store
 from motionlang_pl.data.writer import Entry, Kind, StoreWriter
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.motion.skeleton import skeleton
+from motionlang_pl.throughput import peak_flops
 
 ROOT = Path(__file__).parents[1]
 WIDTH, DEPTH, HEADS, FEEDFORWARD, DROPOUT, LONGEST = 256, 6, 4, 1024, 0.1, 199
@@ -98,7 +98,7 @@ class Meter:
 
     def cost(self) -> Cost:
         rate = self.samples / self.seconds
-        available = get_available_flops(torch.device("cuda"), self.dtype) if self.gpu else None
+        available = peak_flops(torch.device("cuda" if self.gpu else "cpu"), self.dtype)
         return Cost(rate, self._peak / 2**20, rate * self.flops / self.counted / available if available else None)
 
     def _now(self) -> float:

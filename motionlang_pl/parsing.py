@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from itertools import takewhile
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser
@@ -16,6 +15,20 @@ class OneLineErrors(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line and exits."""
         line = re.sub(r"\s*\n\s*", " ", message.strip())
-        command = " ".join(["motionlang", *takewhile(lambda word: word[0] not in "[-", self.prog.split()[1:])])
-        sys.stderr.write(f"motionlang: error: {line}; `{command} --help` lists the options\n")
+        if found := _UNION.fullmatch(line):
+            option, types, value = found.groups()
+            line = f"{option}: {value} is no {' or '.join(re.findall(_TYPE, types)).replace('NoneType', 'null')}"
+        sys.stderr.write(f"motionlang: error: {line}; {self.where_to_look()}\n")
         sys.exit(2)
+
+    def where_to_look(self) -> str:
+        """The end of an error: which command lists the options."""
+        command, *_ = re.split(r" [\[-]", self.prog.removeprefix("motionlang"))
+        return f"`motionlang{command} --help` lists the options"
+
+
+# what jsonargparse says of a value that is of none of an option's types: the option, the types, the value
+_UNION = re.compile(
+    r'Parser key "([^"]+)":.* Union subtypes Subtypes: \[((?:, |<class \S+>)*)\] Errors: .* Given value: (.*)'
+)
+_TYPE = re.compile(r"<class '(?:\w+\.)*(\w+)'>")

@@ -126,9 +126,9 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _cut(caption: str, letters: int = _LETTERS) -> str:
-    # matplotlib would read dollars as mathematics
-    caption = " ".join(caption.split()).replace("$", r"\$")
-    return caption if len(caption) <= letters else caption[: letters - 1].rstrip() + "…"
+    caption = " ".join(caption.split())
+    shown = caption if len(caption) <= letters else caption[: letters - 1].rstrip() + "…"
+    return shown.replace("$", r"\$")  # matplotlib would read dollars as mathematics
 
 
 def _cut_twice(line: str) -> str:

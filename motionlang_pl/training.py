@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionYesNo
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -46,9 +47,7 @@ def run(args: list[str]) -> None:
     warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*model that overrides the configure_model callback.*")
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector", "trainer.setup"):
-        logging.getLogger(f"lightning.pytorch.{name}").addFilter(
-            lambda record: not any(noise in record.getMessage() for noise in NOISE)
-        )
+        logging.getLogger(f"lightning.pytorch.{name}").addFilter(_says_something)
     MotionLanguageCLI(
         Stage,
         MotionLanguageData,
@@ -69,6 +68,10 @@ def _says_something(record: logging.LogRecord) -> bool:
 
 class StageParser(OneLineErrors, LightningArgumentParser):
     """Lightning's parser, with our errors."""
+
+    def where_to_look(self) -> str:
+        """The options of a stage are listed apart."""
+        return "`motionlang fit --help` lists the options, `motionlang fit --model.help LexCMLP` those of a stage"
 
 
 class SaveConfig(SaveConfigCallback):
@@ -92,6 +95,14 @@ class SaveConfig(SaveConfigCallback):
 
 class MotionLanguageCLI(LightningCLI):
     """See `run`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._called = kwargs["args"][0]
+        super().__init__(*args, **kwargs)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the one that is called: to build the parser of each takes time."""
+        return {self._called: super().subcommands()[self._called]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Where runs go, and which loggers they have beside the CSV."""
@@ -171,7 +182,10 @@ class MotionLanguageCLI(LightningCLI):
             if boards := [logger for logger in loggers or [] if isinstance(logger, Board)]:
                 callbacks.insert(0, Pictures())  # before weight averaging takes the average out again
                 callbacks += [callback for board in boards for callback in board.callbacks()]
-        trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+        try:
+            trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+        except (TypeError, MisconfigurationException) as error:
+            raise ValueError(f"--trainer: {error}") from error
         if self.ckpt_path:  # known to the stage in setup, which an argument of fit is not
             trainer.ckpt_path = self.ckpt_path
         return trainer

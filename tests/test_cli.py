@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 from motionlang_pl.cli import LIGHTNING, TOOLS, _spelled, main
 
@@ -45,3 +46,21 @@ def test_an_unknown_option_is_refused_on_one_line(capsys: pytest.CaptureFixture[
         main(["evaluate", "--checkpont", "x"])
     line = capsys.readouterr().err
     assert exit_.value.code == 2 and line.startswith("motionlang: error: ") and line.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--data.loader", "Nope", "data.loader: Nope is no Loader or null; `motionlang fit --help`"),
+        ("--model.init_args.frame_strid", "3", "'frame_strid' is not accepted; `motionlang fit --help`"),
+        ("--trainer.devices", "x,y", "--trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
+    ],
+)
+def test_a_wrong_value_of_a_fit_is_named_on_one_line(
+    option: str, value: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", "stages/lexcmlp.yaml", "--data.store=x", "--trainer.accelerator=cpu", option, value])
+    error = exit_.value.code if isinstance(exit_.value.code, str) else capsys.readouterr().err.strip()
+    assert said in error and error.count("\n") == 0

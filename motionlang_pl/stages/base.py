@@ -183,11 +183,17 @@ class Stage(LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         torch.manual_seed(hash((data.seed, self.global_step, self.global_rank)))
 
-    def record(self, phase: str, values: dict[str, Tensor], batch_size: int = 1) -> None:
-        """Logs losses and the like under ``phase/name``; every batch counts alike, means over processes."""
+    def record(self, phase: str, values: dict[str, Tensor]) -> None:
+        """Logs losses and the like under ``phase/name``; every batch counts alike, means over processes.
+
+        In training all but the loss wait for a step whose values are written: each costs an exchange of processes.
+        """
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        written = not self.trainer.training or (self.global_step + 1) % every == 0
         for name, value in values.items():
             shown = name == "loss"
-            self.log(f"{phase}/{name}", value.detach(), prog_bar=shown, batch_size=batch_size, sync_dist=True)
+            if written or shown:
+                self.log(f"{phase}/{name}", value.detach(), prog_bar=shown, batch_size=1, sync_dist=True)
 
     # ---- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -217,7 +217,7 @@ class Codebook(RetrievalStage):
         accumulated = self.trainer.accumulate_grad_batches
         steps = min(-(-int(self.trainer.num_training_batches) // accumulated), self.global_step)
         used = (self.restart.idle < steps).sum().float()
-        self.record("codewords", {"used": used, "dead": self.codewords - used})
+        self.log_dict({"codewords/used": used, "codewords/dead": self.codewords - used}, sync_dist=True)
 
     # ---- validation --------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from overfit import fall, overfit
 
@@ -29,6 +30,7 @@ def test_motions_longer_than_the_trunk_are_validated_whole(chain: Path) -> None:
     assert stage.losses(Batch(numbers, numbers, numbers, motion, None))["reconstruction"].isfinite()
 
 
+@pytest.mark.slow
 def test_cmmm_overfits_a_batch_on_a_grid_of_parts_and_patches(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
@@ -40,6 +42,7 @@ def test_cmmm_overfits_a_batch_on_a_grid_of_parts_and_patches(
     assert encoding.tokens.shape[1] == 6 * 5
 
 
+@pytest.mark.slow
 def test_cmmm_can_reconstruct_what_moves_in_a_clip_and_its_changes(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:

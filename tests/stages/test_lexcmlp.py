@@ -34,6 +34,7 @@ def test_an_empty_caption_has_no_terms(chain: Path) -> None:
         assert stage.lexical_text([""]).count_nonzero() == 0
 
 
+@pytest.mark.slow
 def test_a_grid_trunk_hands_over_from_cmmm_to_lexcmlp(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_grid_trunk_hands_over_from_cmmm_to_lexcmlp(
     assert fall(overfit(fit, "lexcmlp", synthetic, tmp_path, *more, steps=80), "train/contrast") < 0.6
 
 
+@pytest.mark.slow
 def test_lexcmlp_overfits_a_batch_with_a_queue_of_its_past(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
@@ -57,6 +59,7 @@ def test_lexcmlp_overfits_a_batch_with_a_queue_of_its_past(
     assert moved and not any(slow[name].requires_grad for name in slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["DisentanglementHead", "WordKeepingHead"])
 def test_lexcmlp_overfits_a_batch_with_a_disentanglement_head(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path, head: str
@@ -70,6 +73,7 @@ def test_lexcmlp_overfits_a_batch_with_a_disentanglement_head(
     assert active[0] >= 16 and active[1] == 0
 
 
+@pytest.mark.slow
 def test_lexcmlp_overfits_a_batch_by_raw_products(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
     """SPLADE's score; the temperature starts at 1, for products of vectors with hundreds of terms are large."""
     more = ("--model.init_args.compare=motionlang_pl.scores.dot", "--model.init_args.temperature=1")
@@ -78,8 +82,14 @@ def test_lexcmlp_overfits_a_batch_by_raw_products(fit: Callable[..., Path], synt
     stage = motionlang_pl.load(run / "best.ckpt")
     vectors = torch.tensor([[1.0, 2.0], [0.0, 4.0]])
     assert stage.score(vectors, vectors).tolist() == [[5.0, 8.0], [8.0, 16.0]]
+
+
+def test_raw_products_and_a_queue_are_refused_together(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    more = ("--model.init_args.compare=motionlang_pl.scores.dot", "--model.init_args.queue.size=32")
     with pytest.raises(SystemExit, match="leave out compare or queue"):
-        fit("lexcmlp", synthetic, tmp_path, *more, "--model.init_args.queue.size=32")
+        fit("lexcmlp", synthetic, tmp_path, *more)
 
 
 def test_the_weight_of_sparsity_rises_as_a_square_over_the_first_third(

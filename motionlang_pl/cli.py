@@ -67,17 +67,22 @@ def main(args: list[str] | None = None) -> None:
     try:
         _fit(args) if args[0] in LIGHTNING else _tool(args)
     except (ValueError, OSError) as error:
-        if os.environ.get("MOTIONLANG_DEBUG") or not _ours(error):
+        ours = _ours(error)
+        if os.environ.get("MOTIONLANG_DEBUG") or ours is None:
             raise
-        sys.exit(f"motionlang: error: {error}")
+        sys.exit(f"motionlang: error: {ours}")
     except KeyboardInterrupt:
         sys.exit("motionlang: interrupted")
 
 
-def _ours(error: BaseException) -> bool:
-    """Whether the package itself raised the error, so that its message is meant for the user."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
+def _ours(error: BaseException | None) -> BaseException | None:
+    """The error, or the first of its causes, that the package itself raised, so that it is meant for the user."""
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and Path(frames[-1].filename).is_relative_to(Path(__file__).parent):
+            break
+        error = error.__cause__
+    return error
 
 
 def _tool(args: list[str]) -> None:

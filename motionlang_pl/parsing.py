@@ -17,7 +17,8 @@ class OneLineErrors(ArgumentParser):
         line = re.sub(r"\s*\n\s*", " ", message.strip())
         if found := _UNION.fullmatch(line):
             option, types, value = found.groups()
-            line = f"{option}: {value} is no {' or '.join(re.findall(_TYPE, types)).replace('NoneType', 'null')}"
+            types = re.sub(_CLASS, r"\1", types).replace("NoneType", "null").replace("typing.", "")
+            line = f"{option}: {value} is none of {types}"
         sys.stderr.write(f"motionlang: error: {line}; {self.where_to_look()}\n")
         sys.exit(2)
 
@@ -28,7 +29,5 @@ class OneLineErrors(ArgumentParser):
 
 
 # what jsonargparse says of a value that is of none of an option's types: the option, the types, the value
-_UNION = re.compile(
-    r'Parser key "([^"]+)":.* Union subtypes Subtypes: \[((?:, |<class \S+>)*)\] Errors: .* Given value: (.*)'
-)
-_TYPE = re.compile(r"<class '(?:\w+\.)*(\w+)'>")
+_UNION = re.compile(r'Parser key "([^"]+)":.* Union subtypes Subtypes: \[(.*?)\] Errors: .* Given value: (.*)')
+_CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")

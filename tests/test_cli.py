@@ -51,8 +51,9 @@ def test_an_unknown_option_is_refused_on_one_line(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--data.loader", "Nope", "data.loader: Nope is no Loader or null; `motionlang fit --help`"),
+        ("--data.loader", "Nope", "data.loader: Nope is none of Loader, null; `motionlang fit --help`"),
         ("--model.init_args.frame_strid", "3", "'frame_strid' is not accepted; `motionlang fit --help`"),
+        ("--model.init_args.queue.size", "0", "size and terms must be at least 1"),
         ("--trainer.devices", "x,y", "--trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
     ],
 )

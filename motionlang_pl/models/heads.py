@@ -218,6 +218,8 @@ class FrameProjection(nn.Module):
 
     def __init__(self, width: int, text_width: int, stride: int = 4) -> None:
         super().__init__()
+        if stride < 1:
+            raise ValueError(f"frame_stride {stride}: it must be at least 1")
         self.stride = stride
         self.linear = nn.Linear(width, text_width)
         self.apply(initialise)

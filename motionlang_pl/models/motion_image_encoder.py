@@ -18,6 +18,7 @@ from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.motion_images import ChainImages, MotionImages
 from motionlang_pl.models.motion_model import MotionModel, MotionParts
 from motionlang_pl.models.pretrained import config_text, first_line, not_found, quiet
+from motionlang_pl.models.transformer import check_heads
 from motionlang_pl.motion.images import PATCH, patch_mask
 
 
@@ -78,6 +79,7 @@ class SmallViT(ImageModel):
     def __init__(
         self, width: int = 128, depth: int = 4, heads: int = 4, feedforward: int = 256, dropout: float = 0.0
     ) -> None:
+        check_heads(width, heads)
         self.width, self.depth, self.heads = width, depth, heads
         self.feedforward, self.dropout = feedforward, dropout
 

@@ -13,6 +13,8 @@ class Temperature(nn.Module):
 
     def __init__(self, start: float = 0.07) -> None:
         super().__init__()
+        if start <= 0:
+            raise ValueError(f"temperature {start:g}: it must be above 0")
         self.log_scale = nn.Parameter(torch.tensor(-math.log(start)))
 
     @property

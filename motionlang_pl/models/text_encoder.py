@@ -20,6 +20,7 @@ from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.heads import LexicalHead
 from motionlang_pl.models.pretrained import config_text, first_line, not_found, quiet
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
+from motionlang_pl.models.transformer import check_heads
 
 __all__ = ["PretrainedText", "SmallText", "TextEncoder", "TextModel", "TextParts", "Tokenizer", "Tokens"]
 
@@ -114,6 +115,7 @@ class SmallText(TextModel):
         dropout: float = 0.1,
         max_words: int = 64,
     ) -> None:
+        check_heads(width, heads)
         self.width, self.depth, self.heads = width, depth, heads
         self.feedforward, self.dropout, self.max_words = feedforward, dropout, max_words
 

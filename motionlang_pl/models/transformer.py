@@ -18,10 +18,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
         super().__init__()
-        if width % heads:
-            raise ValueError(
-                f"{heads} heads do not divide the width {width}; choose a width that is a multiple of heads"
-            )
+        check_heads(width, heads)
         self.heads = heads
         self.dropout = dropout
         self.attention_norm = nn.LayerNorm(width)
@@ -52,3 +49,9 @@ def initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raise ValueError unless attention heads divide a width."""
+    if width % heads:
+        raise ValueError(f"{heads} heads do not divide the width {width}; choose a width that is a multiple of heads")

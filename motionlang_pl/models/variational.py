@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motionlang_pl.models.transformer import check_heads
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -133,8 +135,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        if sizes.width % sizes.heads:
-            raise ValueError(f"{sizes.heads} heads do not divide the width {sizes.width}; choose a multiple of heads")
+        check_heads(sizes.width, sizes.heads)
         self.heads = sizes.heads
         self.qkv = nn.Linear(sizes.width, 3 * sizes.width)
         self.attended = nn.Linear(sizes.width, sizes.width)

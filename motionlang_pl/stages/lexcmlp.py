@@ -76,6 +76,8 @@ class LexCMLP(LexicalRetrievalStage):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if queue is not None and compare is not cosine:
+            raise ValueError("queue: its vectors have length 1, compared by cosine; leave out compare or queue")
         self.build_motion_encoder = motion_encoder
         self.text = text or SmallText()
         self.frame_stride = frame_stride
@@ -102,8 +104,6 @@ class LexCMLP(LexicalRetrievalStage):
         self.motion_lexical_head = TermHead.like(self.text_lexical_head)
         self.temperature = Temperature(self.start_temperature)
         if self.queue is not None:
-            if self.compare is not cosine:
-                raise ValueError("queue: its vectors have length 1, compared by cosine; leave out compare or queue")
             self.slow = SlowModules({name: getattr(self, name) for name in ENCODERS}, self.queue.momentum)
             self.past_texts = SparseQueue(self.queue.size, self.queue.terms)
             self.past_motions = SparseQueue(self.queue.size, self.queue.terms)

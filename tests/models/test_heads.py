@@ -95,6 +95,11 @@ def test_a_head_like_another_starts_as_its_copy_and_goes_its_own_way(head):
     assert (head.bias == 0).all()
 
 
+def test_tokens_of_no_frames_are_refused() -> None:
+    with pytest.raises(ValueError, match="frame_stride 0"):
+        FrameProjection(1, 1, stride=0)
+
+
 def test_a_projected_token_is_the_mean_of_the_real_frames_of_its_group():
     module = FrameProjection(1, 1, stride=4)
     with torch.no_grad():

@@ -1,0 +1,22 @@
+"""The learnable temperature."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from motionlang_pl.models.temperature import Temperature
+
+
+def test_scores_are_divided_by_it_and_it_never_falls_below_a_hundredth() -> None:
+    temperature = Temperature(0.5)
+    assert temperature(torch.tensor([1.0, -2.0])).tolist() == pytest.approx([2, -4])
+    assert temperature.value == pytest.approx(0.5)
+    torch.nn.init.constant_(temperature.log_scale, 10.0)
+    assert temperature(torch.tensor(1.0)) == pytest.approx(100) and temperature.value == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("start", [0.0, -1.0])
+def test_a_start_that_is_not_positive_is_refused(start: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        Temperature(start)

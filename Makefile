@@ -1,6 +1,7 @@
-# make help lists the targets. Variables: STORE (a prepared store), RUNS (folder of runs), SIZE (tiny, small, paper),
-# TEXT and VIT (a pretrained language model's and vision transformer's name or folder), SEED, FIT (further options of
-# `motionlang fit`), RAW (the table's data), TABLE (its further options).
+# make help lists the targets. Variables: STORE (a prepared store), MOTION_STORE (that of mmp and cmmm, if another),
+# TEXT_STORE (lexmlm's), RUNS (folder of runs), SIZE (tiny, small, paper), TEXT and VIT (a pretrained language model's
+# and vision transformer's name or folder), SEED, FIT (further options of `motionlang fit`, for every stage that is
+# built), FIT_lexcmlp (for that stage), RAW (the table's data), TABLE (its further options).
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
@@ -28,7 +29,8 @@ export TOKENIZERS_PARALLELISM := false
 
 help:  ## list the targets
 	@grep -hE '^[a-z/%$$()A-Z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## */  \1\t/' | expand -t 16
-	@echo "  variables: STORE=$(STORE) RUNS=$(RUNS) SIZE=$(SIZE) TEXT=$(TEXT) SEED=$(SEED)"
+	@echo "  variables: STORE=$(STORE) RUNS=$(RUNS) SIZE=$(SIZE) (tiny, small, paper) SEED=$(SEED)"
+	@echo "             MOTION_STORE TEXT_STORE TEXT VIT FIT FIT_lexcmlp ...: see the Makefile's first lines"
 
 install: $(INSTALLED)  ## install into $(VENV)
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -39,7 +41,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 test: $(INSTALLED)  ## the tests without the slow ones and those on real data
 	pytest -q -n auto --dist loadfile -m "not slow and not real"
 
-test-all: $(INSTALLED)  ## all tests; those on real data skip where it is absent
+test-all: $(INSTALLED)  ## the slow tests and those on real data, which skip where it is absent
 	pytest -q -n auto --dist loadfile -m "slow or real"
 
 check: $(INSTALLED)  ## format, lint, types and tests, as CI runs them
@@ -93,7 +95,7 @@ overlays = $(wildcard $(foreach part,$(parts_$*) $*,configs/$(SIZE)/$(part).yaml
 # a run that was stopped has last.ckpt and no best.ckpt yet
 define fit
 	motionlang fit --config $< $(addprefix --config ,$(overlays)) --data.store $(1) --runs $(RUNS) \
-	  --seed_everything $(SEED) $(text_$*) $(FIT) \
+	  --seed_everything $(SEED) $(text_$*) $(FIT) $(FIT_$*) \
 	  $$(test -f $(RUNS)/$*/last.ckpt -a ! -f $(RUNS)/$*/best.ckpt && echo --ckpt_path last)
 endef
 

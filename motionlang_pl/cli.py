@@ -1,4 +1,4 @@
-"""The command `motionlang`: fit, validate, test and predict by LightningCLI, the rest by functions in `tools`."""
+"""The command `motionlang`: fit and validate by LightningCLI, the rest by functions in `tools`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 HELP = """\
 motionlang: staged pretraining of motion-language models
 
-  motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage (also: validate, test, predict)
+  motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage; `validate` computes its val metrics
   motionlang prepare {humanml3d,kitml,amass,babel,import,...} ...    raw data to a store (`prepare --help` lists all)
   motionlang check FOLDER                                            a store: what is in it, what is wrong with it;
                                                                      a raw folder: are its columns those we compute
@@ -27,7 +27,7 @@ motionlang: staged pretraining of motion-language models
 
 LISTS = ("--features", "--datasets", "--layouts")  # options that take several values
 SWITCHES = ("--allow_skips", "--keep_transitions", "--keep_bones")  # options that need no value
-LIGHTNING = ("fit", "validate", "test", "predict")
+LIGHTNING = ("fit", "validate")
 TOOLS: dict[str, str | dict[str, str]] = {
     "prepare": {
         "humanml3d": "motionlang_pl.tools.prepare:humanml3d",

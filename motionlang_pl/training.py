@@ -36,7 +36,7 @@ TRAINER_DEFAULTS = {
 
 
 def run(args: list[str]) -> None:
-    """Runs fit, validate, test or predict."""
+    """Runs fit or validate."""
     # The CLI stores the config of injected modules, not the modules: the warning that says otherwise misleads.
     warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module` and is already saved.*")
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter is intended to run from within Python.*")

@@ -5,28 +5,36 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import CHAIN, ROOT
 
 from motionlang_pl.cli import LIGHTNING, TOOLS, _resolve
+from motionlang_pl.data.store import Store
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES).replace("\\\n", " ")
-COMMANDS = sorted(set(re.findall(r"^(motionlang [a-z].*)$", TEXT, flags=re.MULTILINE)))
+COMMANDS = sorted(set(re.findall(r"(?:^ *|`)(motionlang [a-z]+ [^`\n]*)", TEXT, flags=re.MULTILINE)))
 TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", TEXT, flags=re.MULTILINE)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_documented_command_and_its_options_exist(command: str) -> None:
     words = command.split("#")[0].split()[1:]
-    options = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
+    options = {word.split("=")[0].strip("-[]").replace("-", "_") for word in words if word.lstrip("[").startswith("--")}
     if words[0] in LIGHTNING:
         for word in words:
             if word.endswith(".yaml") and "RUNS" not in word:
                 assert (ROOT / word.removeprefix("--config=")).is_file(), word
         return
     target = TOOLS[words[0]]
+    if isinstance(target, dict):
+        assert all(word.startswith("--") for word in words[2:3])
+        if words[1] == "SET":  # any of them
+            return
     where = target[words[1]] if isinstance(target, dict) else target
     known = set(inspect.signature(_resolve(where)).parameters) | {"help", "config"}
     assert options <= known
@@ -47,6 +55,19 @@ def test_a_documented_make_target_exists(target: str) -> None:
 def test_the_test_command_of_the_readme_is_what_ci_ends_with() -> None:
     assert "make test " in TEXT
     assert (ROOT / ".ci/run").read_text().strip().endswith("make test")
+
+
+def test_the_python_example_runs(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit("lexcmlp", synthetic, tmp_path, "--model.init_args.init_from=[]", "--trainer.max_steps=1")
+    np.save(tmp_path / "columns.npy", Store.open(synthetic).read("humanml3d", 0, 0, 60))
+    example = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)[0]
+    example = example.replace("runs/humanml3d/lexcmlp", str(run))
+    capsys.readouterr()
+    exec(example.replace("HumanML3D/new_joint_vecs/000000.npy", str(tmp_path / "columns.npy")), {})
+    shown = capsys.readouterr().out
+    assert shown.startswith("tensor([[") and shown.splitlines()[-1].count("'") == 20
 
 
 def test_make_help_names_every_stage() -> None:

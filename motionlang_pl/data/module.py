@@ -44,7 +44,7 @@ class MotionLanguageData(LightningDataModule):
         seed: Of the order of samples, crops and the choice of captions.
         train_split: Name of the split to train on; train+motion joins two.
         val_split: Name of the split to validate on; null trains without validation.
-        test_split: Name of the split to test on and to predict.
+        test_split: Name of the split that is tested on, which `exclude_overlap_with` keeps out of training.
         mirrored: Whether mirrored clips (HumanML3D's M ids) are read; the store's statistics know them all the same.
         weights: How often each store of a list is drawn from: with [3, 1] three samples of the first to one of the
             second, in an epoch of as many samples as both have. null: every sample once.
@@ -187,7 +187,11 @@ class MotionLanguageData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, cropped, remainder left out; goes on within the epoch where a run resumes."""
         samples = self.mixture(self._reads(), self.train_split)
-        self._check_some(samples, self.train_split, training=True)
+        if not len(samples):
+            stores = ", ".join(self.paths)
+            raise ValueError(
+                f"{stores}: split {self.train_split!r} has no {NEEDS[self._reads()]}, which this stage reads"
+            )
         sampler = BucketBatchSampler(samples.lengths, self.batch_size, self.seed, *self._place(), samples.shares)
         epoch, batches = self._goes_on
         sampler.set_epoch(epoch)
@@ -199,25 +203,9 @@ class MotionLanguageData(LightningDataModule):
         if self.val_split is None:
             return []
         samples = self.samples(self._reads(), self.val_split)
-        return [self._evaluation_loader(samples)] if len(samples) else []
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """The test split, read as validation is."""
-        samples = self.samples(self._reads(), self.test_split)
-        self._check_some(samples, self.test_split, training=False)
-        return self._evaluation_loader(samples)
-
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """The test split, read as validation is."""
-        return self.test_dataloader()
-
-    def _evaluation_loader(self, samples: Samples) -> DataLoader[Batch]:
-        return self._loader(samples, EvaluationBatchSampler(samples.lengths, self.batch_size, *self._place()))
-
-    def _check_some(self, samples: Samples, split: str, training: bool) -> None:
         if not len(samples):
-            where = ", ".join(self.paths if training else self.paths[:1])
-            raise ValueError(f"{where}: split {split!r} has no {NEEDS[self._reads()]}, which this stage reads")
+            return []
+        return [self._loader(samples, EvaluationBatchSampler(samples.lengths, self.batch_size, *self._place()))]
 
     def _reading(self, training: bool) -> Reading:
         return Reading(self.features, self.seed, self.max_frames, training, self.mirrored, self.loader)

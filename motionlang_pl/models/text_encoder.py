@@ -147,11 +147,13 @@ class PretrainedText(TextModel):
     Args:
         name: A local folder, or a name on the Hugging Face hub.
         dropout: Everywhere; None keeps the model's own.
+        max_words: Tokens per caption, the two special ones among them; more are cut.
     """
 
-    def __init__(self, name: str, dropout: float | None = None) -> None:
+    def __init__(self, name: str, dropout: float | None = None, max_words: int = 64) -> None:
         self.name = name
         self.dropout = dropout
+        self.max_words = max_words
 
     def _first(self, tokenizer: str) -> TextParts:
         model, headless = self._fetch_model()
@@ -167,7 +169,7 @@ class PretrainedText(TextModel):
                 "they do not belong together, save both again"
             )
         config.vocab_size = words.vocabulary  # some models pad their weights beyond the terms
-        parts = _new(TextSpec(words.cut(_max_words(config)), config_text(config)))
+        parts = _new(TextSpec(words.cut(min(self.max_words, _max_words(config))), config_text(config)))
         encoder = _stripped(model.base_model)
         parts.text_encoder.model.load_state_dict(encoder.state_dict())
         with torch.no_grad():

@@ -33,10 +33,9 @@ class Tokenizer:
 
     Args:
         text: The tokenizer as `tokenizers` writes it (JSON).
-        max_words: Tokens per caption, the two special ones among them; more are cut, and so are those beyond the
-            JSON's own truncation.
 
     Attributes:
+        max_words: Tokens per caption, the two special ones among them; more are cut. The JSON's truncation, or 64.
         vocabulary: Number of terms V.  terms: their names by id.  sha256: a hash of these.
         pad_id, cls_id, sep_id, mask_id, unk_id: ids of the special tokens.
 
@@ -44,7 +43,7 @@ class Tokenizer:
         ValueError: no tokenizer JSON, a special token is missing, or sentences do not open with the first of them.
     """
 
-    def __init__(self, text: str, max_words: int = 64) -> None:
+    def __init__(self, text: str) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # tokenizers raises bare Exception
@@ -61,8 +60,7 @@ class Tokenizer:
         for name, number in names.items():
             self.terms[number] = name
         self.sha256 = hashlib.sha256(json.dumps(self.terms).encode()).hexdigest()
-        truncation = self._tokenizer.truncation or {"max_length": max_words}
-        self.max_words = min(max_words, truncation["max_length"])
+        self.max_words = int((self._tokenizer.truncation or {"max_length": 64})["max_length"])
         self._tokenizer.enable_truncation(self.max_words)
         self._tokenizer.enable_padding(direction="right", pad_id=self.pad_id, pad_token=self.terms[self.pad_id])
         if self._tokenizer.encode("").ids != [self.cls_id, self.sep_id]:

@@ -102,7 +102,7 @@ class Stage(LightningModule):
             self.on_load_checkpoint(read_checkpoint(Path(self.trainer.ckpt_path)))
             return
         if stage != "fit":
-            raise ValueError("validate, test and predict need a trained stage: add --ckpt_path RUNS/STAGE/best.ckpt")
+            raise ValueError("validate needs a trained stage: add --ckpt_path RUNS/STAGE/best.ckpt")
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self._assemble(
             Corpus(

@@ -204,10 +204,11 @@ def test_a_small_model_starts_and_sizes_as_asked(small):
     assert decoder(encoding.summary, small.word_embeddings(tokens.ids), tokens).shape == (*tokens.ids.shape, 32)
 
 
-def test_a_long_caption_is_cut_at_max_words():
-    parts = SmallText(32, 1, 4, 48, 0.0, max_words=8).build(TextSpec(words().to_str(), ""))
-    tokens, encoding = encode(parts, ["walks " * 50])
-    assert tokens.ids.shape == (1, 8) and tokens.ids[0, -1] == 2  # [SEP] still ends it
+@pytest.mark.parametrize("longest", [8, 100])
+def test_a_long_caption_is_cut_at_max_words(longest):
+    parts = SmallText(32, 1, 4, 48, 0.0, max_words=longest).build(TextSpec(words().to_str(), ""))
+    tokens, encoding = encode(parts, ["walks " * 150])
+    assert tokens.ids.shape == (1, longest) and tokens.ids[0, -1] == 2  # [SEP] still ends it
     assert encoding.tokens.isfinite().all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -40,7 +41,6 @@ class StageCheckpoints(Checkpoint):
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.best_score: float | None = None
-        self.best_step = 0
         self.saved_step = 0
         self._signal = 0
         self._step = 0
@@ -53,11 +53,11 @@ class StageCheckpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
-        return {"best_score": self.best_score, "best_step": self.best_step}
+        return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the best score of the interrupted run."""
-        self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+        self.best_score = state_dict["best_score"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Refuses to go on from averaged weights as if they were those that the optimizer left."""
@@ -102,8 +102,8 @@ class StageCheckpoints(Checkpoint):
             return
         score = float(trainer.callback_metrics[pl_module.monitor])
         sign = 1 if pl_module.mode == "max" else -1
-        if self.best_score is None or sign * score > sign * self.best_score:
-            self.best_score, self.best_step = score, trainer.global_step
+        if math.isfinite(score) and (self.best_score is None or sign * score > sign * self.best_score):
+            self.best_score = score
             trainer.save_checkpoint(self.folder / "best.partial.ckpt")
             if self.saved_step == trainer.global_step:  # within an epoch: what was saved before knows of no new best
                 self._save_last(trainer)
@@ -113,18 +113,18 @@ class StageCheckpoints(Checkpoint):
         self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the last state; not again what stands there, for weight averaging has put the average in its place."""
+        """Writes the last state, unless it stands there."""
         if trainer.global_step != self.saved_step:
             self._save_last(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publishes the best checkpoint under its final name."""
-        partial, best = self.folder / "best.partial.ckpt", self.folder / "best.ckpt"
+        partial, best, last = (self.folder / f"{name}.ckpt" for name in ("best.partial", "best", "last"))
         if trainer.is_global_zero and not trainer.interrupted:
             if partial.exists():
                 os.replace(partial, best)
-            elif not best.exists():
-                shutil.copyfile(self.folder / "last.ckpt", self.folder / "best.copy.ckpt")
+            elif self.best_score is None and last.exists():  # nothing was validated
+                shutil.copyfile(last, self.folder / "best.copy.ckpt")
                 os.replace(self.folder / "best.copy.ckpt", best)
         trainer.strategy.barrier()
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.optim import Optimizer
 
 from motionlang_pl.data.batch import Batch
-from motionlang_pl.stages.base import Stage
+from motionlang_pl.stages.base import Stage, is_logged
 
 
 class RunReport(Callback):
@@ -41,7 +41,7 @@ class RunReport(Callback):
     ) -> None:
         """Cost so far, of the run and with its parents."""
         assert isinstance(pl_module, Stage)
-        if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        if not is_logged(trainer, trainer.global_step):
             return
         inherited = pl_module.inherited_cost()
         cost: dict[str, float] = {}
@@ -51,7 +51,7 @@ class RunReport(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Gradient norm of the whole and of each module, before clipping, in the steps that are logged."""
-        if (trainer.global_step + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        if not is_logged(trainer, trainer.global_step + 1):
             return
         parts = {}
         for name, module in pl_module.named_children():

@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from motionlang_pl.data.batch import Batch
+from motionlang_pl.stages.base import is_logged
 
 DTYPES = {"16": torch.float16, "bf16": torch.bfloat16, "32": torch.float32}
 H200 = {torch.float16: 989e12, torch.bfloat16: 989e12, torch.float32: 67e12, "tfloat32": 494e12}
@@ -70,8 +71,7 @@ class Throughput(Callback):
         elif self._began:
             self._seconds += now - self._began
             self._samples += samples * trainer.world_size
-        due = trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
-        if due and self._samples and self._counted:
+        if is_logged(trainer, trainer.global_step) and self._samples and self._counted:
             self._log(trainer, pl_module)
             self._seconds, self._samples = 0.0, 0
         self._began = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse import ActionYesNo
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
@@ -46,6 +46,8 @@ def run(args: list[str]) -> None:
     # A frozen language model (TMR) is in evaluation mode on purpose.
     warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*model that overrides the configure_model callback.*")
+    # The data module keeps its place in the epoch.
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector", "trainer.setup"):
         logging.getLogger(f"lightning.pytorch.{name}").addFilter(_says_something)
     MotionLanguageCLI(
@@ -93,6 +95,13 @@ class SaveConfig(SaveConfigCallback):
                     logger.show_config(self.parser.dump(self.config, skip_none=False))
 
 
+class Averaging(EMAWeightAveraging):
+    """Lightning's, but it leaves the model the optimizer's weights when the fit ends, for `last.ckpt` to hold."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Checkpoints publish the average as it is."""
+
+
 class MotionLanguageCLI(LightningCLI):
     """See `run`."""
 
@@ -106,7 +115,12 @@ class MotionLanguageCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Where runs go, and which loggers they have beside the CSV."""
-        parser.add_argument("--runs", type=str, default="runs", help="Folder of all runs; init_from is relative to it.")
+        parser.add_argument(
+            "--runs",
+            type=str,
+            default="runs",
+            help="Folder of all runs; init_from is relative to where the run's folder stands.",
+        )
         parser.add_argument("--name", type=str | None, default=None, help="Folder of this run (default: its stage).")
         parser.add_argument("--save_every", type=int, default=200, help="Steps between two writes of last.ckpt.")
         parser.add_argument(
@@ -175,7 +189,7 @@ class MotionLanguageCLI(LightningCLI):
                 *self._chosen(),
                 RunReport(),
                 Throughput(),
-                StageCheckpoints(self.folder, self._arguments.save_every),
+                *([] if config["fast_dev_run"] else [StageCheckpoints(self.folder, self._arguments.save_every)]),
             ]
             if loggers:
                 callbacks.append(LearningRateMonitor("step"))
@@ -184,7 +198,7 @@ class MotionLanguageCLI(LightningCLI):
                 callbacks += [callback for board in boards for callback in board.callbacks()]
         try:
             trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
-        except (TypeError, MisconfigurationException) as error:
+        except (TypeError, ValueError, MisconfigurationException) as error:
             raise ValueError(f"--trainer: {error}") from error
         if self.ckpt_path:  # known to the stage in setup, which an argument of fit is not
             trainer.ckpt_path = self.ckpt_path
@@ -199,7 +213,7 @@ class MotionLanguageCLI(LightningCLI):
         if (decay := self._arguments.average) is not None:
             if not 0 < decay < 1:
                 raise ValueError(f"--average {decay}: give the decay of the moving average, between 0 and 1, as 0.999")
-            chosen.append(EMAWeightAveraging(decay=decay, use_buffers=False))
+            chosen.append(Averaging(decay=decay, use_buffers=False))
         return chosen
 
     def _loggers(self) -> list[Logger]:

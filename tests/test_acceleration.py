@@ -180,7 +180,7 @@ def test_two_processes_with_chunks_and_checkpointing_give_the_gradients_of_one(
 
 
 def test_averaging_publishes_the_moving_average_of_the_weights(train: Callable[..., Path], tmp_path: Path) -> None:
-    run = train("mmp", tmp_path, "--average=0.5", "--save_every=1")
+    run = train("mmp", tmp_path, "--average=0.5")
     last = torch.load(run / "last.ckpt", weights_only=True)
     assert last["averaging_state"]["n_averaged"] == 3
     published = motionlang_pl.load(run / "best.ckpt").state_dict()

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import PARTS, RETRIEVAL, ROOT, VARIANTS, column, fit_arguments
 
 from motionlang_pl.cli import main
@@ -95,3 +97,31 @@ def test_a_fresh_fit_keeps_the_earlier_best(synthetic: Path, tmp_path: Path) -> 
     for _ in range(2):
         main([*arguments("mmp", synthetic, tmp_path), "--trainer.max_epochs=1"])
     assert {"best.ckpt", "best.previous.ckpt", "last.ckpt"} <= {file.name for file in (tmp_path / "mmp").iterdir()}
+
+
+def test_a_resume_with_other_rates_or_another_size_is_refused_on_one_line(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1")
+    for option, said in (
+        ("--model.init_args.optimization.lr=0.5", "began with lr 0.002, the config says 0.5"),
+        ("--model.init_args.optimization.weight_decay=0.5", "the config says 0.5"),
+        ("--model.init_args.motion_encoder.init_args.width=32", "does not fit the config"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            fit("mmp", synthetic, tmp_path, "--trainer.max_steps=2", "--ckpt_path=last", option)
+
+
+def test_a_run_without_validation_publishes_its_last_state_after_a_resume_too(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    fit("mmp", synthetic, tmp_path, "--data.val_split=null", "--trainer.max_steps=1")
+    run = fit("mmp", synthetic, tmp_path, "--data.val_split=null", "--trainer.max_steps=3", "--ckpt_path=last")
+    assert torch.load(run / "best.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_a_trial_run_leaves_the_checkpoints_alone(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
+    run = fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1")
+    before = {file.name: file.read_bytes() for file in run.glob("*.ckpt")}
+    fit("mmp", synthetic, tmp_path, "--trainer.fast_dev_run=true")
+    assert {file.name: file.read_bytes() for file in run.glob("*.ckpt")} == before != {}

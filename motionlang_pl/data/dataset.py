@@ -274,7 +274,7 @@ def _pad(features: list[NDArray[np.float32]]) -> Motion | None:
     if not features:
         return None
     lengths = torch.tensor([len(rows) for rows in features])
-    padded = torch.zeros(len(features), int(lengths.max()), features[0].shape[1])
+    padded = torch.zeros(len(features), max(1, int(lengths.max())), features[0].shape[1])  # fillers have no frame
     for place, rows in enumerate(features):
         padded[place, : len(rows)] = torch.from_numpy(rows)
     return Motion(padded, torch.arange(padded.shape[1]) < lengths[:, None])

@@ -63,8 +63,8 @@ class Codebook(nn.Module):
         """
         with torch.autocast(queries.device.type, enabled=False):
             cosines = F.normalize(queries.float(), dim=-1) @ F.normalize(self.codewords.float(), dim=-1).T
-            matches = cosines * (math.sqrt(self.codewords.shape[1]) / temperature)
-            best = matches.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
+            best = cosines.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
+            best = best * (math.sqrt(self.codewords.shape[1]) / temperature)
         return best.masked_fill(~mask.any(dim=1)[:, None], 0.0)
 
     def assign(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion, MotionSpec, TextSpec
@@ -21,10 +22,16 @@ from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
 from motionlang_pl.models.motion_model import MotionParts
 from motionlang_pl.models.text_encoder import TextParts
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
-from motionlang_pl.stages.handover import HandOver, distinct, read_checkpoint, take_over
+from motionlang_pl.stages.handover import HandOver, distinct, mismatch, read_checkpoint, take_over
 from motionlang_pl.stages.optimization import Optimization
 
 PACKAGES = ("motionlang-pl", "torch", "lightning", "transformers", "numpy")
+
+
+def is_logged(trainer: Trainer, step: int) -> bool:
+    """Whether the values of an optimizer step (from 1) are written: each ``log_every_n_steps``-th, of 0 none."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return every > 0 and step % every == 0
 
 
 class TrainingData(Protocol):
@@ -110,26 +117,29 @@ class Stage(LightningModule):
                 text=data.text_spec() if self.reads != "motion" else None,
             )
         )
-        self.parents = take_over(self, self.init_from, Path(self.trainer.default_root_dir).resolve().parent)
+        self.parents = take_over(self, self.init_from, Path(self.trainer.default_root_dir).absolute().parent)
         self.begin(data)
 
     def begin(self, data: TrainingData) -> None:
         """What a stage's modules start from that depends on the data: once, on a fresh fit, after the hand-over."""
 
     @torch.no_grad()
-    def start_at_frequencies(self, heads: list[TermHead], sentences: dict[str, float]) -> None:
+    def start_at_frequencies(self, heads: list[TermHead], data: TrainingData) -> None:
         """Sets the biases of heads that were never trained to log(1 + how often an epoch's sentences have each term).
 
         Else states and word embeddings first learn how common each word is: most of an embedding becomes one direction
         that all words share, and lexical vectors of different captions resemble each other.
         """
+        new = [head for head in heads if isinstance(head, LexicalHead) and not head.bias.any()]
+        if not new:
+            return
+        sentences = data.sentences()
         tokens = self.tokenize(list(sentences))
         drawn = torch.tensor(list(sentences.values()), device=self.device)[:, None].expand(tokens.ids.shape)
         ids, weights = tokens.ids[tokens.content], drawn[tokens.content]
         often = torch.bincount(ids, weights, minlength=self.tokenizer.vocabulary).log1p()
-        for head in heads:
-            if isinstance(head, LexicalHead) and not head.bias.any():
-                head.bias.copy_(often)
+        for head in new:
+            head.bias.copy_(often)
 
     def configure_model(self) -> None:
         """Builds the modules for callbacks that want them before `setup`: Lightning's weight averaging copies them."""
@@ -171,25 +181,36 @@ class Stage(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """See `Optimization`."""
-        return self.optimization.configure(self, int(self.trainer.estimated_stepping_batches))
+        return self.optimization.configure(self, self._steps)
+
+    @property
+    def _steps(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        if steps == math.inf:
+            raise ValueError("the schedule needs an end: give --trainer.max_steps or --trainer.max_epochs")
+        return int(steps)
 
     @property
     def progress(self) -> float:
         """Share of the run's optimizer steps that are done, in [0, 1]."""
-        return min(1.0, self.global_step / max(1, int(self.trainer.estimated_stepping_batches)))
+        return min(1.0, self.global_step / max(1, self._steps))
+
+    def on_train_start(self) -> None:
+        """Refuses to go on with other rates than the run began with: the optimizer's state would outvote them."""
+        self.optimization.refuse_others(self, self.trainer.optimizers[0])
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Keys dropout by (seed, step, rank), so that a resumed run draws what the uninterrupted one drew."""
+        """Keys dropout by (seed, step, part of the step, rank): a resumed run draws what the uninterrupted one drew."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        torch.manual_seed(hash((data.seed, self.global_step, self.global_rank)))
+        part = batch_idx % self.trainer.accumulate_grad_batches
+        torch.manual_seed(hash((data.seed, self.global_step, part, self.global_rank)))
 
     def record(self, phase: str, values: dict[str, Tensor]) -> None:
         """Logs losses and the like under ``phase/name``; every batch counts alike, means over processes.
 
         In training all but the loss wait for a step whose values are written: each costs an exchange of processes.
         """
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        written = not self.trainer.training or (self.global_step + 1) % every == 0
+        written = not self.trainer.training or is_logged(self.trainer, self.global_step + 1)
         for name, value in values.items():
             shown = name == "loss"
             if written or shown:
@@ -225,6 +246,8 @@ class Stage(LightningModule):
             motion = MotionSpec(**assets["motion"]) if assets["motion"] else None
             text = TextSpec(**assets["text"]) if assets["text"] else None
             self._assemble(Corpus(motion, text))
+        if problem := mismatch(self.state_dict(), checkpoint["state_dict"]):
+            raise ValueError(f"--ckpt_path does not fit the config: {problem}; give the options it was trained with")
         self.parents = checkpoint["lineage"]["parents"]
         self.cost = {key: checkpoint["lineage"][key] for key in self.cost}
 

@@ -82,7 +82,8 @@ class CMMM(Stage):
         columns = self.motion_adapter.hidden_columns(hidden) & views.mask[..., None]
         target = self.target(self.motion_adapter.standardise(features), mask).repeat(2, 1, 1)
         reconstruction = masked_mse(predicted, target, columns)
-        changes = masked_mse(predicted.diff(dim=1), target.diff(dim=1), columns[:, 1:] & columns[:, :-1])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differences > 0):
+            changes = masked_mse(predicted.diff(dim=1), target.diff(dim=1), columns[:, 1:] & columns[:, :-1])
         count = encoding.mask.sum(1, keepdim=True).clamp(min=1)
         means = (encoding.tokens * encoding.mask[..., None]).sum(1) / count
         first, second = self.projection(means).chunk(2)

@@ -64,7 +64,7 @@ def _take(stage: Stage, source: HandOver, runs: Path) -> dict[str, Any]:
         if not isinstance(module, torch.nn.Module):
             names = sorted(dict(stage.named_children()))
             raise ValueError(f"init_from: {type(stage).__name__} has no module {mine!r}; it has {', '.join(names)}")
-        if problem := _mismatch(module.state_dict(), part):
+        if problem := mismatch(module.state_dict(), part):
             raise ValueError(f"{path}: {theirs} does not fit {mine}: {problem}; train both stages at the same size")
         module.load_state_dict(part)
     return {
@@ -83,7 +83,7 @@ def distinct(parents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _mismatch(mine: dict[str, Any], theirs: dict[str, Tensor]) -> str:
+def mismatch(mine: dict[str, Any], theirs: dict[str, Tensor]) -> str:
     """The first reason why a state does not fit strictly, or an empty string."""
     if missing := sorted(set(mine) - set(theirs)):
         return f"it lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")

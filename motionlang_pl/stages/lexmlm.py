@@ -58,7 +58,7 @@ class LexMLM(Stage):
 
     def begin(self, data: TrainingData) -> None:
         """New heads start at how common words are."""
-        self.start_at_frequencies([self.text_lexical_head, self.decoder.lexical_head], data.sentences())
+        self.start_at_frequencies([self.text_lexical_head, self.decoder.lexical_head], data)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L = CE(encoder, its masked words) + CE(decoder, its masked words | bottleneck)."""

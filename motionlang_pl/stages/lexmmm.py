@@ -78,7 +78,7 @@ class LexMMM(Stage):
 
     def begin(self, data: TrainingData) -> None:
         """New heads start at how common words are."""
-        self.start_at_frequencies([self.motion_lexical_head, self.decoder.lexical_head], data.sentences())
+        self.start_at_frequencies([self.motion_lexical_head, self.decoder.lexical_head], data)
 
     @property
     def terms(self) -> list[str]:

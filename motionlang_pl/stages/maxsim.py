@@ -74,7 +74,7 @@ class MaxSim(MotionModelStage):
 
     def begin(self, data: TrainingData) -> None:
         """A new head for the masked words starts at how common words are."""
-        self.start_at_frequencies([self.text_lexical_head], data.sentences())
+        self.start_at_frequencies([self.text_lexical_head], data)
 
     def motion_vectors(self, motion: Motion) -> Tensor:
         """A vector per patch (B, patches, width), 0 where it has no frame."""

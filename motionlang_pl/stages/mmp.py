@@ -70,7 +70,7 @@ def encode_noised(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encodi
     target = stage.motion_adapter.standardise(batch.motion.features)
     real = batch.motion.mask[..., None].expand_as(target)
     columns = stage.motion_adapter.hidden_columns(hidden) & real
-    return encoding, masked_l1(predicted, target, real), masked_l1(predicted, target, columns)
+    return encoding, masked_l1(predicted, target, real), masked_l1(predicted.detach(), target, columns)
 
 
 def _predict(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encoding, Tensor, Tensor]:

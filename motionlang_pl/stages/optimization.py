@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.optim import Adam, AdamW
+from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 if TYPE_CHECKING:
@@ -64,6 +64,19 @@ class Optimization:
                     lr = self.lr_of.get(name, self.lr)
                     groups.append({"params": chosen, "lr": lr, "weight_decay": decay, "name": f"{name}/{kind}"})
         return groups
+
+    def refuse_others(self, stage: nn.Module, optimizer: Optimizer) -> None:
+        """Raise ValueError where a resumed optimizer has other rates or weight decay than are configured."""
+        for mine, theirs in zip(self.groups(stage), optimizer.param_groups, strict=True):
+            for key, there in (
+                ("lr", theirs.get("initial_lr", theirs["lr"])),
+                ("weight_decay", theirs["weight_decay"]),
+            ):
+                if mine[key] != there:
+                    raise ValueError(
+                        f"--ckpt_path: {mine['name']} began with {key} {there:g}, the config says {mine[key]:g}, and a "
+                        "resume keeps what it began with: give that, or start afresh with init_from"
+                    )
 
 
 class ConstantRate(Optimization):

@@ -15,6 +15,7 @@ from torch import Tensor
 from motionlang_pl.data.batch import Batch
 from motionlang_pl.data.dataset import collate
 from motionlang_pl.data.module import MotionLanguageData
+from motionlang_pl.data.sampler import EMPTY
 from motionlang_pl.tools import prepare
 
 
@@ -95,6 +96,12 @@ def test_windows_of_amass_are_samples_of_their_own(tmp_path: Path) -> None:
         (45, 195),
         (50, 200),  # the last ends with the clip
     ]
+
+
+def test_a_batch_of_fillers_alone_has_a_frame_that_is_padding(store: str) -> None:
+    """A process may get no other batch: models need one to reduce over."""
+    batch = collate([MotionLanguageData(store).samples("pairs", "val")[EMPTY, 0]] * 2)
+    assert batch.motion is not None and batch.motion.features.shape == (2, 1, 263) and not batch.motion.mask.any()
 
 
 def test_collate_pads_with_zeros_and_masks(store: str) -> None:

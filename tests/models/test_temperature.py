@@ -13,7 +13,7 @@ def test_scores_are_divided_by_it_and_it_never_falls_below_a_hundredth() -> None
     assert temperature(torch.tensor([1.0, -2.0])).tolist() == pytest.approx([2, -4])
     assert temperature.value == pytest.approx(0.5)
     torch.nn.init.constant_(temperature.log_scale, 10.0)
-    assert float(temperature(torch.tensor(1.0))) == pytest.approx(100) and float(temperature.value) == pytest.approx(
+    assert temperature(torch.tensor(1.0)).item() == pytest.approx(100) and temperature.value.item() == pytest.approx(
         0.01
     )
 

@@ -76,11 +76,12 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _ours(error: BaseException | None) -> BaseException | None:
-    """The error, or the first of its causes, that the package itself raised, so that it is meant for the user."""
+    """The error, or the first of its causes, that is meant for the user: that the package raised, or Lightning."""
     while error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        if frames and Path(frames[-1].filename).is_relative_to(Path(__file__).parent):
-            break
+        if frames := traceback.extract_tb(error.__traceback__):
+            file = Path(frames[-1].filename)
+            if file.is_relative_to(Path(__file__).parent) or "lightning" in file.parts:
+                break
         error = error.__cause__
     return error
 

@@ -54,6 +54,8 @@ def test_an_unknown_option_is_refused_on_one_line(capsys: pytest.CaptureFixture[
         ("--data.loader", "Nope", "data.loader: Nope is none of Loader, null; `motionlang fit --help`"),
         ("--model.init_args.frame_strid", "3", "'frame_strid' is not accepted; `motionlang fit --help`"),
         ("--model.init_args.queue.size", "0", "size and terms must be at least 1"),
+        ("--model.init_args.start_share", "50", "start_share 50: it is a share"),
+        ("--trainer.accelerator", "cuda:0", "--trainer: "),
         ("--trainer.devices", "x,y", "--trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
     ],
 )

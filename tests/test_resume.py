@@ -125,3 +125,12 @@ def test_a_trial_run_leaves_the_checkpoints_alone(fit: Callable[..., Path], synt
     before = {file.name: file.read_bytes() for file in run.glob("*.ckpt")}
     fit("mmp", synthetic, tmp_path, "--trainer.fast_dev_run=true")
     assert {file.name: file.read_bytes() for file in run.glob("*.ckpt")} == before != {}
+
+
+def test_overfit_batches_gives_the_same_batches_in_each_epoch(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    more = ("--data.batch_size=8", "--trainer.overfit_batches=1", "--trainer.max_epochs=3")
+    still = ("--model.init_args.optimization.lr=0", "--trainer.log_every_n_steps=1", "--trainer.limit_val_batches=0")
+    first, *others = column(fit("mmp", synthetic, tmp_path, *more, *still), "train/loss")
+    assert others == [first, first]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -17,7 +17,7 @@ from motionlang_pl.data.dataset import MotionSamples, PairSamples, Reading, Samp
 from motionlang_pl.data.loaders import Every, Loader
 from motionlang_pl.data.mixture import Mixture, Part, fingerprint, own_splits, require_alike
 from motionlang_pl.data.overlap import held_out, overlap
-from motionlang_pl.data.sampler import BucketBatchSampler, EvaluationBatchSampler
+from motionlang_pl.data.sampler import BucketBatchSampler, EvaluationBatchSampler, Item
 from motionlang_pl.data.store import Store
 
 Reads = Literal["motion", "text", "pairs"]
@@ -196,6 +196,8 @@ class MotionLanguageData(LightningDataModule):
         epoch, batches = self._goes_on
         sampler.set_epoch(epoch)
         sampler.start = batches
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            return self._loader(samples, list(sampler))  # the same in each epoch
         return self._loader(samples, sampler)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
@@ -210,7 +212,7 @@ class MotionLanguageData(LightningDataModule):
     def _reading(self, training: bool) -> Reading:
         return Reading(self.features, self.seed, self.max_frames, training, self.mirrored, self.loader)
 
-    def _loader(self, samples: Samples, sampler: BucketBatchSampler | EvaluationBatchSampler) -> DataLoader[Batch]:
+    def _loader(self, samples: Samples, sampler: Iterable[list[Item]]) -> DataLoader[Batch]:
         return DataLoader(
             samples,  # type: ignore[arg-type]
             batch_sampler=sampler,

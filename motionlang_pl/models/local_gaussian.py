@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionlang_pl.models.masking import normal
-from motionlang_pl.models.transformer import TransformerLayer, initialise
+from motionlang_pl.models.transformer import TransformerLayer, check_heads, initialise
 from motionlang_pl.motion.skeleton import Skeleton
 
 
@@ -136,6 +136,7 @@ class LocalGaussianJoints(PoseRefiner):
 
     def __init__(self, width: int, skeleton: Skeleton, heads: int = 4, joint_width: int = 32) -> None:
         super().__init__()
+        check_heads(joint_width, heads)
         self.heads = heads
         self.register_buffer("hops", bones_between(skeleton), persistent=False)
         self.norm = nn.LayerNorm(width)

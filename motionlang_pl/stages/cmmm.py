@@ -53,6 +53,8 @@ class CMMM(Stage):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 < ratio < 1 or temperature <= 0:
+            raise ValueError(f"ratio {ratio:g}, temperature {temperature:g}: a share between 0 and 1, and above 0")
         self.build_motion_encoder = motion_encoder
         self.ratio = ratio
         self.contrast = contrast

@@ -113,6 +113,8 @@ class Codebook(RetrievalStage):
         assert corpus.motion is not None and corpus.text is not None
         bones = skeleton(corpus.motion.skeleton)
         self.motion_encoder = self.build_motion_encoder(bones)
+        if self.motion_encoder.frames_per_token != 1:
+            raise ValueError("motion_encoder: the codebook refines tokens of frames; give MotionEncoder, not a grid's")
         self.motion_adapter = MotionAdapter(corpus.motion, self.motion_encoder.width)
         self.motion_adapter.freeze_pretraining()
         self.local_gaussian = self.build_local_gaussian(self.motion_encoder.width, bones)

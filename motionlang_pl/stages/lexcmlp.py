@@ -78,6 +78,8 @@ class LexCMLP(LexicalRetrievalStage):
         super().__init__(**kwargs)
         if queue is not None and compare is not cosine:
             raise ValueError("queue: its vectors have length 1, compared by cosine; leave out compare or queue")
+        if not 0 < start_share <= 1:
+            raise ValueError(f"start_share {start_share:g}: it is a share of the samples, above 0 and at most 1")
         self.build_motion_encoder = motion_encoder
         self.text = text or SmallText()
         self.frame_stride = frame_stride

@@ -44,6 +44,11 @@ class LexMLM(Stage):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 <= encoder_rate <= decoder_rate < 1:
+            raise ValueError(
+                f"encoder_rate {encoder_rate:g}, decoder_rate {decoder_rate:g}: shares of the words, the decoder's not "
+                "below the encoder's"
+            )
         self.text = text or SmallText()
         self.encoder_rate = encoder_rate
         self.decoder_rate = decoder_rate

@@ -52,6 +52,8 @@ class TMR(RetrievalStage):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature:g}: it must be above 0")
         self.text = text or SmallText()
         self.sizes = sizes or Sizes()
         self.reconstruction = reconstruction

@@ -89,8 +89,7 @@ def _captioned(
     assert batch.motion is not None
     notes = [""] * len(numbers)
     if isinstance(stage, LexicalRetrievalStage | LexMMM):
-        lexical = stage.lexical_motion if isinstance(stage, LexMMM) else stage.motion_vectors
-        notes = strongest(lexical(batch.motion), stage.terms, TERMS)
+        notes = strongest(stage.motion_vectors(batch.motion), stage.terms, TERMS)
     return [
         Strip(joints(data.store, data.features, samples, number), " / ".join(samples.captions[number]), note)
         for number, note in list(zip(numbers, notes, strict=True))[:: -(-len(numbers) // MOTIONS)]

@@ -132,15 +132,6 @@ def distinct_values(scores: Tensor, owner: Tensor) -> dict[str, Tensor]:
     return {name: (100 * value).masked_fill(count == 0, torch.nan) for name, value in values.items()}
 
 
-def distinct_metrics(scores: Tensor, owner: Tensor, subset: Tensor | None = None) -> dict[str, float]:
-    """Protocol `distinct`: t2m mAP and R@1, m2t top-1 and top-5 (percent), each sentence counting once.
-
-    scores: (S, N).  owner: (N,) int64.  subset: (S,) bool, the sentences to average over (such as the unseen ones);
-    the gallery keeps all motions and all sentences.  ValueError when no sentence is left.
-    """
-    return average(distinct_values(scores, owner), subset)
-
-
 def distinct_chance(owner: Tensor, sentences: int, seed: int = 0) -> dict[str, Tensor]:
     """What `distinct_values` gives on average for seeded random scores.
 

@@ -131,11 +131,11 @@ class LexCMLP(LexicalRetrievalStage):
         self.motion_lexical_head.settle(self._motion_maxima(batch.motion), self.start_share)
         self.train()
 
-    def lexical_motion(self, motion: Motion) -> Tensor:
+    def motion_vectors(self, motion: Motion) -> Tensor:
         """Term weights (B, V) of motions."""
         return self.motion_lexical_head.weights(self._motion_maxima(motion))
 
-    def lexical_text(self, captions: list[str]) -> Tensor:
+    def text_vectors(self, captions: list[str]) -> Tensor:
         """Term weights (B, V) of captions."""
         tokens = self.tokenize(captions)
         return self.text_lexical_head.weights(self._text_maxima(tokens), tokens)
@@ -152,13 +152,10 @@ class LexCMLP(LexicalRetrievalStage):
         encoding = self.encode_text(tokens)
         return self.text_lexical_head.maxima(encoding.tokens, encoding.mask, self.word_embeddings.weight)
 
-    motion_vectors = lexical_motion
-    text_vectors = lexical_text
-
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Term weights of a batch's captions and motions, (B, V) each."""
         assert batch.motion is not None and batch.captions is not None
-        return self.lexical_text(batch.captions), self.lexical_motion(batch.motion)
+        return self.text_vectors(batch.captions), self.motion_vectors(batch.motion)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """L = InfoNCE(score / temperature) + ramp * (flops_text FLOPS(text) + flops_motion FLOPS(motion))."""

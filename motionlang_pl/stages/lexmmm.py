@@ -85,7 +85,7 @@ class LexMMM(Stage):
         """The vocabulary."""
         return self.tokenizer.terms
 
-    def lexical_motion(self, motion: Motion) -> Tensor:
+    def motion_vectors(self, motion: Motion) -> Tensor:
         """Term weights (B, V) of motions."""
         return lexical_vector(self._maxima(self.encode_motion(motion)))
 

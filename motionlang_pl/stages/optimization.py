@@ -19,7 +19,7 @@ class Optimization:
     Args:
         lr: Peak learning rate.
         lr_of: Peak learning rate of single modules, by the name they have in the stage, e.g. ``{text_encoder: 1e-5}``.
-        weight_decay: For matrices; never for biases, norms, embeddings of positions or temperatures.
+        weight_decay: For matrices (also of positions and codewords), never for biases, norms or temperatures.
         warmup: Share of all steps in which the rate rises linearly from zero.
         betas: AdamW's betas.
     """

@@ -30,7 +30,8 @@ from motionlang_pl.scores import cosine
 from motionlang_pl.stages import RetrievalStage
 from motionlang_pl.stages.false_negatives import SimilarSentences
 from motionlang_pl.stages.handover import file_sha256, read_checkpoint
-from motionlang_pl.tools.vectors import LexicalStage, Vectors, encode, open_data, pairs, retrieval_stage
+from motionlang_pl.stages.retrieval import LexicalRetrievalStage
+from motionlang_pl.tools.vectors import Vectors, encode, open_data, pairs, retrieval_stage
 
 RANKS = ("R@1", "R@2", "R@3", "R@5", "R@10", "MedR")
 PICTURED = 24  # sentences in the heat map
@@ -100,7 +101,7 @@ def evaluate(
     }
     for name, numbers in report["protocols"].items():
         numbers["name"] = "/".join((name, *(() if loader == "Every" else (loader,)), *filter(None, [stage.reading])))
-    if isinstance(stage, LexicalStage):
+    if isinstance(stage, LexicalRetrievalStage):
         report["terms"] = _terms(stage, vectors, seen)
     if plots is not None:
         report["heat_map"] = str(_picture(scores, vectors, plots / "heat_map.png"))
@@ -161,7 +162,7 @@ def _distinct(scores: Tensor, vectors: Vectors, seen: Tensor, seed: int) -> dict
 
 def _terms(stage: RetrievalStage, vectors: Vectors, seen: Tensor) -> dict[str, Any]:
     """Term grounding over all and over unseen sentences, active terms, and signs of collapse."""
-    assert isinstance(stage, LexicalStage) and stage.corpus.text is not None
+    assert isinstance(stage, LexicalRetrievalStage) and stage.corpus.text is not None
     tokenizer = Tokenizer.from_str(stage.corpus.text.tokenizer)
     ids = [content_ids(sentence, tokenizer) for sentence in vectors.sentences]
     has_content = torch.tensor([bool(each) for each in ids])

@@ -9,8 +9,9 @@ import torch
 from motionlang_pl.data.dataset import PairSamples, joints
 from motionlang_pl.metrics.term_use import strongest
 from motionlang_pl.motion.skeleton import skeleton
+from motionlang_pl.stages.retrieval import LexicalRetrievalStage
 from motionlang_pl.tools.animation import SkeletonClip, skeleton_html
-from motionlang_pl.tools.vectors import LexicalStage, open_data, pairs, read, retrieval_stage
+from motionlang_pl.tools.vectors import open_data, pairs, read, retrieval_stage
 
 
 def explain(
@@ -34,7 +35,7 @@ def explain(
         seed: Which motions.
     """
     stage = retrieval_stage(checkpoint, "cpu")
-    if not isinstance(stage, LexicalStage):
+    if not isinstance(stage, LexicalRetrievalStage):
         raise ValueError(f"{checkpoint}: {type(stage).__name__} has no weights of terms; give a checkpoint of LexCMLP")
     data = open_data(stage, store, seed=seed)
     samples = pairs(data, split)

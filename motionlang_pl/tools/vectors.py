@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,15 +15,6 @@ from motionlang_pl.data.loaders import Loader
 from motionlang_pl.data.module import MotionLanguageData
 from motionlang_pl.metrics.retrieval import owners
 from motionlang_pl.stages import RetrievalStage, Stage
-
-
-@runtime_checkable
-class LexicalStage(Protocol):
-    """A retrieval stage whose vectors are weights of terms: column v of every vector is the weight of term v."""
-
-    @property
-    def terms(self) -> list[str]:
-        """The vocabulary."""
 
 
 class Vectors(NamedTuple):

@@ -62,7 +62,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def attached(reads: str, store: str | list[str], batch_size: int = 4, **settings: Any) -> MotionLanguageData:
     data = MotionLanguageData(store, "joints", batch_size=batch_size, **settings)
     module = SimpleNamespace(reads=reads)
-    data.trainer = SimpleNamespace(lightning_module=module, global_rank=0, world_size=1)  # type: ignore[assignment]
+    trainer = SimpleNamespace(lightning_module=module, global_rank=0, world_size=1, overfit_batches=0)
+    data.trainer = trainer  # type: ignore[assignment]
     return data
 
 

@@ -17,7 +17,6 @@ from motionlang_pl.metrics.retrieval import (
     chance,
     diagonal,
     distinct_chance,
-    distinct_metrics,
     distinct_values,
     identical,
     owners,
@@ -150,7 +149,7 @@ OWNER = torch.tensor([0, 0, 1])
 
 def test_distinct_counts_each_sentence_once() -> None:
     # sentence 0: its motions at places 1 and 3, AP (1/1 + 2/3) / 2; motion 1 prefers the other sentence
-    assert distinct_metrics(DISTINCT, OWNER) == {
+    assert average(distinct_values(DISTINCT, OWNER)) == {
         "t2m/mAP": pytest.approx(100 * (5 / 6 + 1) / 2),
         "t2m/R@1": 100.0,
         "m2t/top1": 75.0,
@@ -159,10 +158,10 @@ def test_distinct_counts_each_sentence_once() -> None:
 
 
 def test_a_subset_is_averaged_over_while_the_gallery_stays_whole() -> None:
-    first = distinct_metrics(DISTINCT, OWNER, torch.tensor([True, False]))
+    first = average(distinct_values(DISTINCT, OWNER), torch.tensor([True, False]))
     assert first["t2m/mAP"] == pytest.approx(100 * 5 / 6) and first["m2t/top1"] == 50.0
     with pytest.raises(ValueError, match="no sentence"):
-        distinct_metrics(DISTINCT, OWNER, torch.tensor([False, False]))
+        average(distinct_values(DISTINCT, OWNER), torch.tensor([False, False]))
 
 
 def test_average_precision_of_equal_scores_is_the_share_of_positives() -> None:
@@ -181,7 +180,7 @@ def test_average_precision_of_a_tied_group_does_not_depend_on_its_order() -> Non
 def test_a_sentence_without_motions_is_left_out() -> None:
     values = distinct_values(torch.cat([DISTINCT, torch.zeros(1, 3)]), OWNER)
     assert all(value[2].isnan() for value in values.values())
-    assert average(values) == distinct_metrics(DISTINCT, OWNER)
+    assert average(values) == average(distinct_values(DISTINCT, OWNER))
 
 
 def test_distinct_chance_is_one_in_the_number_of_sentences() -> None:

@@ -21,8 +21,8 @@ def test_lexcmlp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp
 def test_a_caption_has_one_vector_whatever_its_company(chain: Path) -> None:
     stage = motionlang_pl.load(chain / "lexcmlp/best.ckpt")
     with torch.no_grad():
-        alone = stage.lexical_text(["a person walks forward."])
-        company = stage.lexical_text(
+        alone = stage.text_vectors(["a person walks forward."])
+        company = stage.text_vectors(
             ["a person slowly lifts the left arm, then jumps up and down twice.", "a person walks forward."]
         )
     torch.testing.assert_close(company[1], alone[0], rtol=0, atol=1e-5)
@@ -31,7 +31,7 @@ def test_a_caption_has_one_vector_whatever_its_company(chain: Path) -> None:
 def test_an_empty_caption_has_no_terms(chain: Path) -> None:
     stage = motionlang_pl.load(chain / "lexcmlp/best.ckpt")
     with torch.no_grad():
-        assert stage.lexical_text([""]).count_nonzero() == 0
+        assert stage.text_vectors([""]).count_nonzero() == 0
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_lexcmlp_overfits_a_batch_with_a_disentanglement_head(
     assert fall(run, "train/contrast") < 0.7
     stage = motionlang_pl.load(run / "best.ckpt")
     with torch.no_grad():
-        active = (stage.lexical_text(["a person walks forward.", ""]) > 0).sum(1)
+        active = (stage.text_vectors(["a person walks forward.", ""]) > 0).sum(1)
     assert active[0] >= 16 and active[1] == 0
 
 

@@ -10,7 +10,7 @@ import torch
 from overfit import fall, overfit
 
 import motionlang_pl
-from motionlang_pl.tools.vectors import LexicalStage
+from motionlang_pl.stages.retrieval import LexicalRetrievalStage
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,6 @@ def test_tmrlexical_overfits_a_batch(trained: Path) -> None:
 def test_its_vectors_are_weights_of_terms(trained: Path) -> None:
     stage = motionlang_pl.load(trained / "best.ckpt")
     vectors = stage.text_vectors(["a person walks forward.", ""])
-    assert isinstance(stage, LexicalStage)
+    assert isinstance(stage, LexicalRetrievalStage)
     assert vectors.shape == (2, len(stage.terms))
     assert (vectors >= 0).all()

@@ -10,28 +10,31 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
 
 def gather(x: Tensor) -> Tensor:
     """Concatenate the rows of all ranks, in rank order; identity on one process.
 
-    Its backward sums the gradients that all ranks have with respect to this rank's rows.  All ranks hold equally many
-    rows, as the samplers give them: no exchange of sizes comes first.
+    Its backward sums the gradients that all ranks have with respect to this rank's rows.  Ranks may hold different
+    numbers of rows.
 
     x: (B, ...) of a floating type.  Returns (sum of all B, ...).
     """
     if not _several():
         return x
-    everyone: Tensor = _AllGather.apply(x)  # type: ignore[no-untyped-call]
-    return everyone
+    sizes = _sizes(x)
+    everyone: Tensor = _AllGather.apply(_padded(x, max(sizes)))  # type: ignore[no-untyped-call]
+    return _real_rows(everyone, sizes)
 
 
 def gather_plain(x: Tensor) -> Tensor:
     """The same without gradient, for any dtype.  x: (B, ...).  Returns (sum of all B, ...)."""
     if not _several():
         return x.detach()
-    return _all_gather(x.detach())
+    sizes = _sizes(x)
+    return _real_rows(_all_gather(_padded(x.detach(), max(sizes))), sizes)
 
 
 def global_mean(total: Tensor, count: Tensor) -> Tensor:
@@ -63,7 +66,6 @@ class _AllGather(torch.autograd.Function):
 
 
 def _all_gather(x: Tensor) -> Tensor:
-    x = x.contiguous()
     everyone = [torch.empty_like(x) for _ in range(dist.get_world_size())]
     dist.all_gather(everyone, x)
     return torch.cat(everyone)
@@ -71,3 +73,20 @@ def _all_gather(x: Tensor) -> Tensor:
 
 def _several() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _sizes(x: Tensor) -> list[int]:
+    return [int(size) for size in _all_gather(torch.tensor([len(x)], device=x.device))]
+
+
+def _padded(x: Tensor, rows: int) -> Tensor:
+    if len(x) < rows:
+        x = F.pad(x, (0, 0) * (x.ndim - 1) + (0, rows - len(x)))
+    return x.contiguous()
+
+
+def _real_rows(everyone: Tensor, sizes: list[int]) -> Tensor:
+    longest = max(sizes)
+    if min(sizes) == longest:
+        return everyone
+    return torch.cat([everyone[rank * longest : rank * longest + size] for rank, size in enumerate(sizes)])

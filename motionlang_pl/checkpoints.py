@@ -123,7 +123,7 @@ class StageCheckpoints(Checkpoint):
         if trainer.is_global_zero and not trainer.interrupted:
             if partial.exists():
                 os.replace(partial, best)
-            elif self.best_score is None and last.exists():  # nothing was validated
+            elif last.exists() and (self.best_score is None or not best.exists()):
                 shutil.copyfile(last, self.folder / "best.copy.ckpt")
                 os.replace(self.folder / "best.copy.ckpt", best)
         trainer.strategy.barrier()

@@ -67,21 +67,22 @@ def main(args: list[str] | None = None) -> None:
     try:
         _fit(args) if args[0] in LIGHTNING else _tool(args)
     except (ValueError, OSError) as error:
-        ours = _ours(error)
-        if os.environ.get("MOTIONLANG_DEBUG") or ours is None:
+        told = _told(error)
+        if os.environ.get("MOTIONLANG_DEBUG") or told is None:
             raise
-        sys.exit(f"motionlang: error: {ours}")
+        sys.exit(f"motionlang: error: {told}")
     except KeyboardInterrupt:
         sys.exit("motionlang: interrupted")
 
 
-def _ours(error: BaseException | None) -> BaseException | None:
+def _told(error: BaseException | None) -> BaseException | None:
     """The error, or the first of its causes, that is meant for the user: that the package raised, or Lightning."""
+    speakers = (sys.modules.get(name) for name in ("motionlang_pl", "lightning"))
+    folders = [Path(str(module.__file__)).parent for module in speakers if module is not None]
     while error is not None:
-        if frames := traceback.extract_tb(error.__traceback__):
-            file = Path(frames[-1].filename)
-            if file.is_relative_to(Path(__file__).parent) or "lightning" in file.parts:
-                break
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and any(Path(frames[-1].filename).is_relative_to(folder) for folder in folders):
+            break
         error = error.__cause__
     return error
 

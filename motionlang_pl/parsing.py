@@ -8,6 +8,10 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
+# what jsonargparse says of a value that is of none of an option's types: the option, the types, the value
+_UNION = re.compile(r'Parser key "([^"]+)":.* Union subtypes Subtypes: \[(.*?)\] Errors: .* Given value: (.*)')
+_CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")
+
 
 class OneLineErrors(ArgumentParser):
     """A parser that says what is wrong on one line, without the usage, and exits with status 2."""
@@ -26,8 +30,3 @@ class OneLineErrors(ArgumentParser):
         """The end of an error: which command lists the options."""
         command, *_ = re.split(r" [\[-]", self.prog.removeprefix("motionlang"))
         return f"`motionlang{command} --help` lists the options"
-
-
-# what jsonargparse says of a value that is of none of an option's types: the option, the types, the value
-_UNION = re.compile(r'Parser key "([^"]+)":.* Union subtypes Subtypes: \[(.*?)\] Errors: .* Given value: (.*)')
-_CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")

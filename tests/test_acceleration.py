@@ -179,8 +179,11 @@ def test_two_processes_with_chunks_and_checkpointing_give_the_gradients_of_one(
 # ---- averaged weights ------------------------------------------------------------------------------------------------
 
 
-def test_averaging_publishes_the_moving_average_of_the_weights(train: Callable[..., Path], tmp_path: Path) -> None:
-    run = train("mmp", tmp_path, "--average=0.5")
+@pytest.mark.parametrize("every", [1, 200])
+def test_averaging_publishes_the_moving_average_of_the_weights(
+    train: Callable[..., Path], tmp_path: Path, every: int
+) -> None:
+    run = train("mmp", tmp_path, "--average=0.5", f"--save_every={every}")
     last = torch.load(run / "last.ckpt", weights_only=True)
     assert last["averaging_state"]["n_averaged"] == 3
     published = motionlang_pl.load(run / "best.ckpt").state_dict()

@@ -196,7 +196,7 @@ class MotionLanguageData(LightningDataModule):
         epoch, batches = self._goes_on
         sampler.set_epoch(epoch)
         sampler.start = batches
-        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+        if self.trainer.overfit_batches:  # type: ignore[union-attr]
             return self._loader(samples, list(sampler))  # the same in each epoch
         return self._loader(samples, sampler)
 

@@ -13,8 +13,7 @@ class Temperature(nn.Module):
 
     def __init__(self, start: float = 0.07) -> None:
         super().__init__()
-        if start <= 0:
-            raise ValueError(f"temperature {start:g}: it must be above 0")
+        check_temperature(start)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(start)))
 
     @property
@@ -25,3 +24,9 @@ class Temperature(nn.Module):
     def forward(self, scores: Tensor) -> Tensor:
         """scores: any shape.  Returns them in float32, divided by the temperature."""
         return scores.float() * self.log_scale.float().exp().clamp(max=100.0)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless scores can be divided by it."""
+    if temperature <= 0:
+        raise ValueError(f"temperature {temperature:g}: it must be above 0")

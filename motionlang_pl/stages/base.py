@@ -247,7 +247,10 @@ class Stage(LightningModule):
             text = TextSpec(**assets["text"]) if assets["text"] else None
             self._assemble(Corpus(motion, text))
         if problem := mismatch(self.state_dict(), checkpoint["state_dict"]):
-            raise ValueError(f"--ckpt_path does not fit the config: {problem}; give the options it was trained with")
+            raise ValueError(
+                f"--ckpt_path does not fit the config: {problem}; give the options it was trained with, "
+                "or train it again where another version wrote it"
+            )
         self.parents = checkpoint["lineage"]["parents"]
         self.cost = {key: checkpoint["lineage"][key] for key in self.cost}
 

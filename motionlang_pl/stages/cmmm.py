@@ -19,6 +19,7 @@ from motionlang_pl.models.heads import Projection
 from motionlang_pl.models.masking import view_hidden
 from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
 from motionlang_pl.models.targets import over_the_split
+from motionlang_pl.models.temperature import check_temperature
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import Stage
@@ -53,8 +54,9 @@ class CMMM(Stage):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 < ratio < 1 or temperature <= 0:
-            raise ValueError(f"ratio {ratio:g}, temperature {temperature:g}: a share between 0 and 1, and above 0")
+        check_temperature(temperature)
+        if not 0 < ratio < 1:
+            raise ValueError(f"ratio {ratio:g}: it is a share, between 0 and 1")
         self.build_motion_encoder = motion_encoder
         self.ratio = ratio
         self.contrast = contrast
@@ -84,8 +86,8 @@ class CMMM(Stage):
         columns = self.motion_adapter.hidden_columns(hidden) & views.mask[..., None]
         target = self.target(self.motion_adapter.standardise(features), mask).repeat(2, 1, 1)
         reconstruction = masked_mse(predicted, target, columns)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differences > 0):
-            changes = masked_mse(predicted.diff(dim=1), target.diff(dim=1), columns[:, 1:] & columns[:, :-1])
+        moved = predicted if self.differences else predicted.detach()
+        changes = masked_mse(moved.diff(dim=1), target.diff(dim=1), columns[:, 1:] & columns[:, :-1])
         count = encoding.mask.sum(1, keepdim=True).clamp(min=1)
         means = (encoding.tokens * encoding.mask[..., None]).sum(1) / count
         first, second = self.projection(means).chunk(2)

@@ -15,6 +15,7 @@ from motionlang_pl.losses.variational import kl_terms
 from motionlang_pl.models.chunks import in_chunks
 from motionlang_pl.models.masking import normal
 from motionlang_pl.models.motion_adapter import MotionAdapter
+from motionlang_pl.models.temperature import check_temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.models.variational import Gaussian, LatentDecoder, Sizes, VariationalEncoder
 from motionlang_pl.scores import cosine
@@ -52,8 +53,7 @@ class TMR(RetrievalStage):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature:g}: it must be above 0")
+        check_temperature(temperature)
         self.text = text or SmallText()
         self.sizes = sizes or Sizes()
         self.reconstruction = reconstruction

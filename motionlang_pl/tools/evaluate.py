@@ -27,7 +27,6 @@ from motionlang_pl.metrics.retrieval import (
 from motionlang_pl.models.content_words import content_ids
 from motionlang_pl.plots import heat_map
 from motionlang_pl.scores import cosine
-from motionlang_pl.stages import RetrievalStage
 from motionlang_pl.stages.false_negatives import SimilarSentences
 from motionlang_pl.stages.handover import file_sha256, read_checkpoint
 from motionlang_pl.stages.retrieval import LexicalRetrievalStage
@@ -160,9 +159,9 @@ def _distinct(scores: Tensor, vectors: Vectors, seen: Tensor, seed: int) -> dict
     return {"gallery": gallery, **groups, "each_sentence": each}
 
 
-def _terms(stage: RetrievalStage, vectors: Vectors, seen: Tensor) -> dict[str, Any]:
+def _terms(stage: LexicalRetrievalStage, vectors: Vectors, seen: Tensor) -> dict[str, Any]:
     """Term grounding over all and over unseen sentences, active terms, and signs of collapse."""
-    assert isinstance(stage, LexicalRetrievalStage) and stage.corpus.text is not None
+    assert stage.corpus.text is not None
     tokenizer = Tokenizer.from_str(stage.corpus.text.tokenizer)
     ids = [content_ids(sentence, tokenizer) for sentence in vectors.sentences]
     has_content = torch.tensor([bool(each) for each in ids])

@@ -13,9 +13,8 @@ def test_scores_are_divided_by_it_and_it_never_falls_below_a_hundredth() -> None
     assert temperature(torch.tensor([1.0, -2.0])).tolist() == pytest.approx([2, -4])
     assert temperature.value == pytest.approx(0.5)
     torch.nn.init.constant_(temperature.log_scale, 10.0)
-    assert temperature(torch.tensor(1.0)).item() == pytest.approx(100) and temperature.value.item() == pytest.approx(
-        0.01
-    )
+    assert temperature(torch.tensor(1.0)).item() == pytest.approx(100)
+    assert temperature.value.item() == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("start", [0.0, -1.0])

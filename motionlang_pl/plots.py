@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LETTERS = 64  # a caption's label is cut there
+_LETTERS, _LINE = 64, 112  # a label of the heat map, a line above a strip: cut there
 _POSES = 10
 _SPACING = 0.9  # metres between two poses
 _COLOURS = {"left": "#1f6fd0", "right": "#d1601f", "middle": "#3a4454"}
@@ -78,7 +78,7 @@ def draw_strips(strips: Sequence[Strip], skeleton: Skeleton) -> Figure:
         axes = figure.add_subplot(len(strips), 1, row)
         _draw_poses(axes, strip, skeleton)
         axes.set_title(
-            "\n".join(map(_cut_twice, filter(None, (strip.title, strip.note)))), fontsize=8, loc="left", pad=2
+            "\n".join(map(_cut_line, filter(None, (strip.title, strip.note)))), fontsize=8, loc="left", pad=2
         )
     return figure
 
@@ -131,5 +131,5 @@ def _cut(caption: str, letters: int = _LETTERS) -> str:
     return shown.replace("$", r"\$")  # matplotlib would read dollars as mathematics
 
 
-def _cut_twice(line: str) -> str:
-    return _cut(line, 2 * _LETTERS)
+def _cut_line(line: str) -> str:
+    return _cut(line, _LINE)

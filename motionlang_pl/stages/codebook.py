@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain, global_mean
 from motionlang_pl.losses.codebook import content_words, fenchel_young, orthogonality, usage_balance
-from motionlang_pl.losses.contrastive import hard_negative_nce, info_nce, same_caption
+from motionlang_pl.losses.contrastive import hard_negative_nce, info_nce
 from motionlang_pl.losses.lexical import active_terms
 from motionlang_pl.metrics.codewords import CodewordUsage, shared
 from motionlang_pl.models.codebook import Codebook as SharedCodebook
@@ -29,6 +29,7 @@ from motionlang_pl.models.temperature import Temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
+from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
 from motionlang_pl.stages.retrieval import RetrievalStage
 
 
@@ -62,6 +63,7 @@ class Codebook(RetrievalStage):
         orthogonal: Weight of the codewords' orthogonality.
         content: Weight of the caption's content words, told from either side's mixture.
         restart_after: Steps without use after which a codeword becomes a query of the batch; 0 for never.
+        false_negatives: Which pairs of a batch are no negatives; null: equal captions.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -85,6 +87,7 @@ class Codebook(RetrievalStage):
         orthogonal: float = 0.01,
         content: float = 0.1,
         restart_after: int = 200,
+        false_negatives: FalseNegatives | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,6 +108,7 @@ class Codebook(RetrievalStage):
         self.orthogonal = orthogonal
         self.content = content
         self.restart_after = restart_after
+        self.false_negatives = false_negatives or EqualCaptions()
         self.val_usage = CodewordUsage(codewords)
         self._candidates: Candidates | None = None
 
@@ -170,7 +174,7 @@ class Codebook(RetrievalStage):
         text_logits, motion_logits = gather(own_text), gather(own_motion)
         text, motion = sparsemax(text_logits, dim=1), sparsemax(motion_logits, dim=1)
         cosines = cosine(self.codebook.vector(text), self.codebook.vector(motion))
-        ignore = same_caption(gather_plain(batch.sentence))
+        ignore = self.false_negatives(batch)
         contrast = info_nce(self.temperature(cosines), ignore)
         hard = self.hard_negative_loss(cosines, ignore)
         consistency = self.consistency_loss(text_logits, motion_logits)

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion
-from motionlang_pl.distributed import gather, gather_plain
-from motionlang_pl.losses.contrastive import info_nce, same_caption
+from motionlang_pl.distributed import gather
+from motionlang_pl.losses.contrastive import info_nce
 from motionlang_pl.models.encoding import Encoding, own_summary
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.models.temperature import Temperature
@@ -17,6 +17,7 @@ from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.models.transformer import initialise
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
+from motionlang_pl.stages.false_negatives import EqualCaptions, FalseNegatives
 from motionlang_pl.stages.mmp import encode_noised
 from motionlang_pl.stages.retrieval import RetrievalStage
 
@@ -31,6 +32,7 @@ class CstAR(RetrievalStage):
         longest_span: Frames; in training a span of U(1, longest_span) is noise, as in MMP.
         temperature: Where the learnable temperature starts (MoLang: 0.07).
         reconstruction: Weight of the L1 between decoded and input motion (MoLang: 10).
+        false_negatives: Which pairs InfoNCE leaves out; null: equal captions.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -43,6 +45,7 @@ class CstAR(RetrievalStage):
         longest_span: int = 30,
         temperature: float = 0.07,
         reconstruction: float = 10.0,
+        false_negatives: FalseNegatives | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -52,6 +55,7 @@ class CstAR(RetrievalStage):
         self.longest_span = longest_span
         self.start_temperature = temperature
         self.reconstruction = reconstruction
+        self.false_negatives = false_negatives or EqualCaptions()
 
     def assemble(self, corpus: Corpus) -> None:
         """Both encoders, and the projection of the motion's class token to the text's width."""
@@ -78,8 +82,7 @@ class CstAR(RetrievalStage):
         encoding, l1, hidden_l1 = encode_noised(self, batch, self.longest_span)
         motion = gather(self.motion_projection(self.summary(encoding)).float())
         text = gather(self.text_vectors(batch.captions))
-        ignore = same_caption(gather_plain(batch.sentence))
-        contrast = info_nce(self.temperature(cosine(text, motion)), ignore)
+        contrast = info_nce(self.temperature(cosine(text, motion)), self.false_negatives(batch))
         loss = contrast + self.reconstruction * l1
         return {"loss": loss, "contrast": contrast, "reconstruction": l1, "hidden_l1": hidden_l1}
 

@@ -157,6 +157,12 @@ class LexCMLP(LexicalRetrievalStage):
         assert batch.motion is not None and batch.captions is not None
         return self.text_vectors(batch.captions), self.motion_vectors(batch.motion)
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Lets the slow encoders follow, once a step, however many batches its gradients are accumulated from."""
+        super().on_train_batch_start(batch, batch_idx)
+        if self.queue is not None and batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self.slow.follow(self)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """L = InfoNCE(score / temperature) + ramp * (flops_text FLOPS(text) + flops_motion FLOPS(motion))."""
         text, motion = (gather(vectors) for vectors in self(batch))
@@ -186,7 +192,6 @@ class LexCMLP(LexicalRetrievalStage):
             self.past_texts.ignored(sentence),
         )
         with torch.no_grad():
-            self.slow.follow(self)
             slow_text, slow_motion = functional_call(self, self.slow.parameters_by_name(), (batch,))
         self.past_texts.push(gather_plain(slow_text), sentence)
         self.past_motions.push(gather_plain(slow_motion), sentence)

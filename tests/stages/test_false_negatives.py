@@ -66,12 +66,14 @@ def test_a_sentence_is_embedded_once_and_draws_no_random_number(sentence_encoder
     assert len(similar._embeddings) == 3
 
 
-def test_tmr_leaves_out_similar_sentences_and_needs_no_encoder_to_load(
-    fit: Callable[..., Path], synthetic: Path, sentence_encoder: Path, tmp_path: Path
+@pytest.mark.parametrize("stage", ["tmr", "cstar", "codebook"])
+def test_a_stage_leaves_out_similar_sentences_and_needs_no_encoder_to_load(
+    fit: Callable[..., Path], synthetic: Path, sentence_encoder: Path, tmp_path: Path, stage: str
 ) -> None:
     import motionlang_pl
 
     steps = ("--trainer.max_steps=1", "--trainer.log_every_n_steps=1", "--data.batch_size=16")
+    fresh = "--model.init_args.init_from=[]"
     encoder = shutil.copytree(sentence_encoder, tmp_path / "encoder")
     least = []
     for threshold in (0.0, 1.0):  # every pair is similar; none but equal sentences are
@@ -80,7 +82,7 @@ def test_tmr_leaves_out_similar_sentences_and_needs_no_encoder_to_load(
             "init_args": {"name": str(encoder), "threshold": threshold},
         }
         option = f"--model.init_args.false_negatives={json.dumps(chosen)}"
-        run = fit("tmr", synthetic, tmp_path / str(threshold), *steps, option)
+        run = fit(stage, synthetic, tmp_path / str(threshold), fresh, *steps, option)
         least.append(column(run, "train/contrast")[0])
     assert least[0] == 0 < least[1]
     shutil.rmtree(encoder)

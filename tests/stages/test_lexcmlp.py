@@ -12,6 +12,7 @@ from conftest import GRID, column
 from overfit import fall, overfit
 
 import motionlang_pl
+from motionlang_pl.models.queue import SlowModules
 
 
 def test_lexcmlp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
@@ -57,6 +58,20 @@ def test_lexcmlp_overfits_a_batch_with_a_queue_of_its_past(
     own = dict(stage.named_parameters())
     moved = [name for name in slow if not torch.equal(slow[name], own[name])]
     assert moved and not any(slow[name].requires_grad for name in slow)
+
+
+def test_slow_encoders_follow_once_a_step_however_many_batches_it_has(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, steps = SlowModules.follow, []
+    monkeypatch.setattr(
+        SlowModules,
+        "follow",
+        lambda self, stage, *m, **k: steps.append(stage.global_step) or follow(self, stage, *m, **k),
+    )
+    more = ("--trainer.max_steps=2", "--trainer.accumulate_grad_batches=2", "--trainer.limit_val_batches=0")
+    fit("lexcmlp_queue", synthetic, tmp_path, "--model.init_args.init_from=[]", "--data.batch_size=16", *more)
+    assert steps == [0, 0, 1], "at the start, and in each step"
 
 
 @pytest.mark.slow

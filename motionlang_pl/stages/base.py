@@ -118,6 +118,7 @@ class Stage(LightningModule):
             )
         )
         self.parents = take_over(self, self.init_from, Path(self.trainer.default_root_dir).absolute().parent)
+        self.to(self.device)  # Lightning names the device already, but moves the stage only later
         self.begin(data)
 
     def begin(self, data: TrainingData) -> None:

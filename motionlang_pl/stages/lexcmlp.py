@@ -112,7 +112,7 @@ class LexCMLP(LexicalRetrievalStage):
 
     def begin(self, data: TrainingData) -> None:
         """Settles the heads' offsets, see `settle_offsets`."""
-        self.settle_offsets(data.example())
+        self.settle_offsets(self.transfer_batch_to_device(data.example(), self.device, 0))
         if self.queue is not None:
             self.slow.follow(self, momentum=0.0)
 

@@ -54,7 +54,7 @@ def evaluate(
     """Rank motions for sentences and sentences for motions, and print tables with chance beside them.
 
     Args:
-        checkpoint: A checkpoint of a stage that retrieves (lexcmlp, codebook).
+        checkpoint: A checkpoint of a stage that retrieves (lexcmlp, codebook, cstar, maxsim, dense, tmr, ...).
         store: The store to evaluate on.
         split: One of the store's splits.
         json: Where to write the numbers, too.

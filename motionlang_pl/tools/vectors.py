@@ -36,7 +36,7 @@ class Vectors(NamedTuple):
 def retrieval_stage(checkpoint: Path, device: str = "auto") -> RetrievalStage:
     """Load a stage that has a vector per motion and per sentence.
 
-    device: `auto` is `cuda` where there is one.  ValueError for a stage without such vectors.
+    device: `auto` is `cuda` where there is one.  ValueError for a stage without such vectors, or no such device.
     """
     stage = Stage.load(checkpoint)
     if not isinstance(stage, RetrievalStage):
@@ -46,7 +46,10 @@ def retrieval_stage(checkpoint: Path, device: str = "auto") -> RetrievalStage:
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return stage.to(device)
+    try:
+        return stage.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {device}: {str(error).splitlines()[0]}; give auto, cpu or cuda") from error
 
 
 def open_data(

@@ -118,6 +118,8 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(chain: Path, synthetic: Pa
         explain(chain / "codebook/best.ckpt", synthetic)
     with pytest.raises(FileNotFoundError, match="no such checkpoint"):
         evaluate(tmp_path / "best.ckpt", synthetic)
+    with pytest.raises(ValueError, match=r"--device nowhere: .*; give auto, cpu or cuda"):
+        evaluate(lexcmlp, synthetic, device="nowhere")
     with pytest.raises(FileNotFoundError, match="no such store"):
         evaluate(lexcmlp, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no split 'dev'; it has train"):

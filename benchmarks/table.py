@@ -103,6 +103,12 @@ ROWS = {
 }
 RUNS = PARENTS | ROWS
 LONGEST = "codebook"  # the row whose whole cost is the budget `time`
+COMPARED = {  # a row, and those that lack an ingredient of it or are its rivals
+    "lexcmlp": ("lexcmlp-no-mmp", "lexcmlp-no-cmmm", "lexcmlp-no-lexmlm", "lexcmlp-no-lexmmm", "lexcmlp-raw"),
+    "lexcmlp-no-lexmmm": ("lexcmlp-raw",),
+    "lexcmlp-raw": ("dense", "cstar"),
+    "cstar": ("cstar-no-mmp", "cstar-no-bottleneck", "cstar-no-reconstruction"),
+}
 
 
 class Cell(NamedTuple):
@@ -295,7 +301,10 @@ def commit() -> str:
 
 
 def report(results: list[dict[str, Any]]) -> str:
-    """The tables in Markdown: mean over seeds, spread over seeds, 95% interval over sentences of the seeds' mean."""
+    """The tables in Markdown: mean over seeds, spread over seeds, 95% interval over sentences of the seeds' mean.
+
+    Below each the differences between rows in the same terms: rows share sentences, so these tell more than intervals.
+    """
     parts = []
     for split in SPLITS:
         for budget in BUDGETS:
@@ -323,6 +332,7 @@ def _table(chosen: list[dict[str, Any]]) -> str:
         values = [chance[group][key] for group, keys in GROUPS for key in keys]
         rows.append(["chance", *(f"{value:.1f}" for value in values), *[""] * 5])
     shown = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    shown += _differences(chosen)
     codes, data = (sorted({line[key] for line in chosen}) for key in ("code", "data_sha256"))
     shown += f"\n\nCode {', '.join(codes)}; store {', '.join(sha256[:12] for sha256 in data)}."
     return shown + (f"\n\nMissing: {'; '.join(missing)}." if missing else "")
@@ -354,6 +364,22 @@ def _row(seeds: list[dict[str, Any]]) -> list[str]:
     else:
         cells += ["", ""]
     return [*cells, f"{mean['steps']:.0f}", f"{mean['whole_cpu_seconds']:.0f}"]
+
+
+def _differences(chosen: list[dict[str, Any]]) -> str:
+    rows = []
+    for name, others in COMPARED.items():
+        for other in others:
+            own, theirs = ({x["seed"]: x for x in chosen if x["name"] == row} for row in (name, other))
+            if set(own) == set(theirs) == set(SEEDS):
+                unseen = ~torch.tensor(own[0]["seen"])
+                values = [torch.tensor([row[seed]["t2m/mAP"] for seed in SEEDS])[:, unseen] for row in (own, theirs)]
+                difference = values[0] - values[1]  # seeds x sentences
+                low, high = bootstrap(difference.mean(dim=0), 0)
+                seeds = ", ".join(f"{value:+.1f}" for value in difference.mean(dim=1))
+                rows.append(f"| {name} | {other} | {difference.mean():+.1f} ({low:+.0f} to {high:+.0f}) | {seeds} |")
+    head = "| row | minus | unseen t2m mAP, sentence by sentence | each seed |\n| --- | --- | --- | --- |"
+    return "\n\n" + "\n".join((head, *rows)) if rows else ""
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def line(name: str, seed: int, value: float, **more: Any) -> dict[str, Any]:
     cost = {"steps": 200, "cpu_seconds": 40.0, "whole_cpu_seconds": 100.0, "val": 50.0}
     values = {key: [100.0, value] for key in table.METRICS}
     chance = {group: dict.fromkeys(table.METRICS, 2.0) for group in ("seen", "unseen")}
-    return {**where, **cost, **values, "seen": [True, False], "chance": chance, **more}
+    return {**where, **cost, **values, "seen": [True, False], "chance": chance} | more
 
 
 def test_a_row_has_the_mean_and_the_spread_of_its_seeds() -> None:
@@ -37,6 +37,15 @@ def test_a_row_without_all_its_seeds_is_named_and_not_shown() -> None:
     shown = table.report([line("dense", 0, 50.0)])
     assert "| dense |" not in shown
     assert "dense (seeds 1, 2)" in shown and "codebook (seeds 0, 1, 2)" in shown
+
+
+def test_rows_are_compared_sentence_by_sentence() -> None:
+    """One is 10 points better on both unseen sentences, which lie 80 apart: the difference has no width."""
+    lines = []
+    for name, unseen in {"dense": (0.0, 80.0), "lexcmlp-raw": (10.0, 90.0)}.items():
+        values = {key: [100.0, *unseen] for key in table.METRICS}
+        lines += [line(name, seed, 0.0, seen=[True, False, False], **values) for seed in table.SEEDS]
+    assert "| lexcmlp-raw | dense | +10.0 (+10 to +10) | +10.0, +10.0, +10.0 |" in table.report(lines)
 
 
 def test_under_the_budget_of_time_a_row_may_spend_what_the_longest_one_spends(tmp_path: Path) -> None:

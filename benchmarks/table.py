@@ -322,7 +322,7 @@ def _table(chosen: list[dict[str, Any]]) -> str:
     rows = [["row", *columns, *more], ["---"] * (1 + len(columns) + len(more))]
     missing = []
     for name in ROWS:
-        seeds = {line["seed"]: line for line in chosen if line["name"] == name}
+        seeds = _by_seed(chosen, name)
         if absent := [str(seed) for seed in SEEDS if seed not in seeds]:
             missing.append(f"{name} (seeds {', '.join(absent)})")
         else:
@@ -366,12 +366,16 @@ def _row(seeds: list[dict[str, Any]]) -> list[str]:
     return [*cells, f"{mean['steps']:.0f}", f"{mean['whole_cpu_seconds']:.0f}"]
 
 
+def _by_seed(chosen: list[dict[str, Any]], name: str) -> dict[int, dict[str, Any]]:
+    return {line["seed"]: line for line in chosen if line["name"] == name}
+
+
 def _differences(chosen: list[dict[str, Any]]) -> str:
     rows = []
     for name, others in COMPARED.items():
         for other in others:
-            own, theirs = ({x["seed"]: x for x in chosen if x["name"] == row} for row in (name, other))
-            if set(own) == set(theirs) == set(SEEDS):
+            own, theirs = _by_seed(chosen, name), _by_seed(chosen, other)
+            if own.keys() & theirs.keys() >= set(SEEDS):
                 unseen = ~torch.tensor(own[0]["seen"])
                 values = [torch.tensor([row[seed]["t2m/mAP"] for seed in SEEDS])[:, unseen] for row in (own, theirs)]
                 difference = values[0] - values[1]  # seeds x sentences

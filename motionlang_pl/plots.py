@@ -77,9 +77,8 @@ def draw_strips(strips: Sequence[Strip], skeleton: Skeleton) -> Figure:
     for row, strip in enumerate(strips, start=1):
         axes = figure.add_subplot(len(strips), 1, row)
         _draw_poses(axes, strip, skeleton)
-        axes.set_title(
-            "\n".join(map(_cut_line, filter(None, (strip.title, strip.note)))), fontsize=8, loc="left", pad=2
-        )
+        lines = [_cut(line, _LINE) for line in (strip.title, strip.note) if line]
+        axes.set_title("\n".join(lines), fontsize=8, loc="left", pad=2)
     return figure
 
 
@@ -129,7 +128,3 @@ def _cut(caption: str, letters: int = _LETTERS) -> str:
     caption = " ".join(caption.split())
     shown = caption if len(caption) <= letters else caption[: letters - 1].rstrip() + "…"
     return shown.replace("$", r"\$")  # matplotlib would read dollars as mathematics
-
-
-def _cut_line(line: str) -> str:
-    return _cut(line, _LINE)

@@ -203,8 +203,11 @@ class Stage(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Keys dropout by (seed, step, part of the step, rank): a resumed run draws what the uninterrupted one drew."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        part = batch_idx % self.trainer.accumulate_grad_batches
-        torch.manual_seed(hash((data.seed, self.global_step, part, self.global_rank)))
+        torch.manual_seed(hash((data.seed, self.global_step, self.part_of_step(batch_idx), self.global_rank)))
+
+    def part_of_step(self, batch_idx: int) -> int:
+        """Which of the batches it is, from 0, whose gradients an optimizer step accumulates."""
+        return batch_idx % self.trainer.accumulate_grad_batches
 
     def record(self, phase: str, values: dict[str, Tensor]) -> None:
         """Logs losses and the like under ``phase/name``; every batch counts alike, means over processes.

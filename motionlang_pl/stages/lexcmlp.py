@@ -160,7 +160,7 @@ class LexCMLP(LexicalRetrievalStage):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Lets the slow encoders follow, once a step, however many batches its gradients are accumulated from."""
         super().on_train_batch_start(batch, batch_idx)
-        if self.queue is not None and batch_idx % self.trainer.accumulate_grad_batches == 0:
+        if self.queue is not None and self.part_of_step(batch_idx) == 0:
             self.slow.follow(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

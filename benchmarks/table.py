@@ -290,8 +290,17 @@ def motionlang(*args: str | Path, log: Path) -> bool:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The results so far."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    """The results so far; a line that is none ends the program, which would else train its row again beside it."""
+    results = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else [], start=1):
+        try:
+            results.append(json.loads(line))
+            Cell(*(results[-1][key] for key in Cell._fields))
+        except (TypeError, ValueError, KeyError):
+            raise SystemExit(
+                f"table: {path}, line {number}: not a result of this program; remove it, its row is measured again"
+            ) from None
+    return results
 
 
 def commit() -> str:

@@ -48,6 +48,14 @@ def test_rows_are_compared_sentence_by_sentence() -> None:
     assert "| lexcmlp-raw | dense | +10.0 (+10 to +10) | +10.0, +10.0, +10.0 |" in table.report(lines)
 
 
+@pytest.mark.parametrize("broken", ['{"split": "few", "budg', "{}", "7", "\udcff\udcfe"])
+def test_a_line_that_is_no_result_is_named(tmp_path: Path, broken: str) -> None:
+    results = tmp_path / "table.jsonl"
+    results.write_bytes(f"{json.dumps(line('tmr', 0, 0.0))}\n{broken}\n".encode(errors="surrogateescape"))
+    with pytest.raises(SystemExit, match=r"table\.jsonl, line 2: not a result"):
+        table.lines(results)
+
+
 def test_under_the_budget_of_time_a_row_may_spend_what_the_longest_one_spends(tmp_path: Path) -> None:
     evidence = table.Table(tmp_path, tmp_path, tmp_path / "table.jsonl")
     cheap = table.Cell("few", "steps", "tmr", 0)  # 40 of its 100 CPU-seconds are its own

@@ -42,7 +42,7 @@ def retrieval_stage(checkpoint: Path, device: str = "auto") -> RetrievalStage:
     if not isinstance(stage, RetrievalStage):
         raise ValueError(
             f"{checkpoint}: {type(stage).__name__} is a pretraining stage and cannot retrieve; give a checkpoint of "
-            "LexCMLP or Codebook (`make lexcmlp` builds one)"
+            "LexCMLP, Codebook, CstAR, MaxSim, Dense or TMR (`make lexcmlp` builds one)"
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

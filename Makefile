@@ -62,40 +62,35 @@ lexcmlp:  ## lexical contrastive motion-language pretraining (LexMotion)
 codebook:  ## shared codebook (MSCode)
 cstar:  ## contrast and reconstruction of pairs, after mmp (MoLang)
 tmr:  ## a variational latent space for motions and sentences (TMR), a baseline
-tmrlexical:  ## TMR with a raw lexical head and no pretraining, a baseline
+tmrlexical:  ## TMR with a raw lexical head, a baseline
 dense:  ## one vector per motion and sentence (MotionPatches), a baseline
-denselexical:  ## dense with a raw lexical head and no pretraining, a baseline
+denselexical:  ## dense with a raw lexical head, a baseline
 maxsim:  ## late interaction of words and motion patches (MotionColBert)
 
-# overlays of a size: a stage takes the fragments of the parts that it has, then its own file where there is one
+# overlays of a size: a stage takes the fragments of the parts that it has, then its own file where there is one;
+# a model that TEXT or VIT names takes the place of its fragment
 parts_mmp := run motion
 parts_cmmm := run motion
-parts_lexmlm := run $(if $(TEXT),,text)
-parts_lexmmm := run motion $(if $(TEXT),,text)
-parts_lexcmlp := $(parts_lexmmm)
-parts_codebook := $(parts_lexmmm)
-parts_cstar := $(parts_lexmmm)
-parts_tmr := run $(if $(TEXT),,text trained_text)
-parts_tmrlexical := $(parts_tmr) tmr
-parts_maxsim := run $(if $(VIT),,image) $(if $(TEXT),,text)
-parts_dense := $(parts_maxsim)
-parts_denselexical := $(parts_dense) dense
-text_lexmlm := $(if $(TEXT),--model.init_args.text.init_args.name=$(TEXT))
-text_lexmmm := $(text_lexmlm)
-text_lexcmlp := $(text_lexmlm)
-text_codebook := $(text_lexmlm)
-text_cstar := $(text_lexmlm)
-text_tmr := $(text_lexmlm)
-text_tmrlexical := $(text_lexmlm)
-text_maxsim := $(text_lexmlm) $(if $(VIT),--model.init_args.motion.init_args.vit.init_args.name=$(VIT))
-text_dense := $(text_maxsim)
-text_denselexical := $(text_maxsim)
-overlays = $(wildcard $(foreach part,$(parts_$*) $*,configs/$(SIZE)/$(part).yaml))
+parts_lexmlm := run text
+parts_lexmmm := run motion text
+parts_lexcmlp := run motion text
+parts_codebook := run motion text
+parts_cstar := run motion text
+parts_tmr := run text trained_text
+parts_tmrlexical := run text trained_text tmr
+parts_maxsim := run image text
+parts_dense := run image text
+parts_denselexical := run image text dense
+named := $(if $(TEXT),text trained_text) $(if $(VIT),image)
+overlays = $(wildcard $(foreach part,$(filter-out $(named),$(parts_$*)) $*,configs/$(SIZE)/$(part).yaml))
+name_text := --model.init_args.text.init_args.name=$(TEXT)
+name_image := --model.init_args.motion.init_args.vit.init_args.name=$(VIT)
+names = $(foreach part,$(filter $(named),$(parts_$*)),$(name_$(part)))
 
 # a run that was stopped has last.ckpt and no best.ckpt yet
 define fit
 	motionlang fit --config $< $(addprefix --config ,$(overlays)) --data.store $(1) --runs $(RUNS) \
-	  --seed_everything $(SEED) $(text_$*) $(FIT) $(FIT_$*) \
+	  --seed_everything $(SEED) $(names) $(FIT) $(FIT_$*) \
 	  $$(test -f $(RUNS)/$*/last.ckpt -a ! -f $(RUNS)/$*/best.ckpt && echo --ckpt_path last)
 endef
 

@@ -5,7 +5,7 @@ in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budg
 
 - `steps`: every row's last stage has the same number of optimizer steps and samples.
 - `time`: every row has about the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
-  Validations and start-up do not grow with the steps, so rows without pretraining end some percent below.
+  The steps are foreseen from what a row cost under `steps`, so it ends near the budget, not on it.
 
 A checkpoint is chosen on val among five, one trial a row; the numbers are test's. One line a trained row is added to
 `--results`, so that the next call goes on where this one stopped: done rows are skipped, a killed stage is resumed, and
@@ -146,7 +146,7 @@ class Cell(NamedTuple):
 
 
 def cell(split: str, name: str, seed: int) -> Cell:
-    """Of the budget `steps`."""
+    """A cell under the budget `steps`."""
     return Cell(split, "steps", name, seed)
 
 
@@ -206,7 +206,7 @@ class Table:
             raise SystemExit(f"table: the store of {split} was not prepared, see {log}")
 
     def store(self, split: str) -> Path:
-        """Of a split."""
+        """The folder of a split's store."""
         return self.runs / "stores" / split
 
     def steps(self, each: Cell) -> int:
@@ -312,7 +312,8 @@ def commit() -> str:
 def report(results: list[dict[str, Any]]) -> str:
     """The tables in Markdown: mean over seeds, spread over seeds, 95% interval over sentences of the seeds' mean.
 
-    Below each the differences between rows in the same terms: rows share sentences, so these tell more than intervals.
+    Below each table: differences between rows, sentence by sentence. Rows share their sentences, so these are narrower
+    than the rows' intervals suggest.
     """
     parts = []
     for split in SPLITS:

@@ -37,7 +37,7 @@ class GradientCheckpointing(Callback):
 
 
 def layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The repeated layers of all transformers in a module, which stand in lists: ours, transformers', PyTorch's."""
+    """What stands in an `nn.ModuleList`: transformers' layers (of any library), and a grid adapter's projections."""
     for part in module.modules():
         if isinstance(part, nn.ModuleList):
             yield from part

@@ -20,18 +20,15 @@ from motionlang_pl.stages.base import Stage, is_logged
 class RunReport(Callback):
     """Prints a line on what is trained on what, and logs each module's gradient norm and the cost so far."""
 
+    @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The line at the start."""
-        self._print(trainer, pl_module)
-
-    @rank_zero_only
-    def _print(self, trainer: Trainer, stage: LightningModule) -> None:
-        count = sum(p.numel() for p in stage.parameters())
-        trained = sum(p.numel() for p in stage.parameters() if p.requires_grad)
+        count = sum(p.numel() for p in pl_module.parameters())
+        trained = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         data = trainer.datamodule  # type: ignore[attr-defined]
         print(
-            f"{type(stage).__name__}: {count / 1e6:.2f} M parameters ({trained / 1e6:.2f} M trained); "
-            f"{data.describe()}; {trainer.world_size} x {stage.device.type}, precision {trainer.precision}, "
+            f"{type(pl_module).__name__}: {count / 1e6:.2f} M parameters ({trained / 1e6:.2f} M trained); "
+            f"{data.describe()}; {trainer.world_size} x {pl_module.device.type}, precision {trainer.precision}, "
             f"seed {data.seed}",
             flush=True,
         )

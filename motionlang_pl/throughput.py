@@ -26,9 +26,9 @@ H200 = {torch.float16: 989e12, torch.bfloat16: 989e12, torch.float32: 67e12, "tf
 class Throughput(Callback):
     """Logs samples per second, GFLOP per second and, where the device's peak is known, their share in percent.
 
-    Operations are counted as steps run, on the 2nd, 4th, 8th, 16th ...: batches of many lengths enter the mean at a
-    cost that vanishes. Those steps are left out of the time, and so is validation. What was counted travels in the
-    checkpoint, so that the mean goes on where a run resumes. A counted step is not compiled.
+    Counts operations during the 2nd, 4th, 8th, 16th ... step: batches of many lengths enter the mean, and counting
+    takes an ever smaller share of the run. Those steps are left out of the time, and so is validation. What was counted
+    travels in the checkpoint, so that the mean goes on where a run resumes. A counted step is not compiled.
     """
 
     def __init__(self) -> None:

@@ -114,7 +114,7 @@ class MotionLanguageCLI(LightningCLI):
         return {self._called: super().subcommands()[self._called]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Where runs go, and which loggers they have beside the CSV."""
+        """Where runs go, how often they are saved, accelerated and averaged how, and the loggers beside the CSV."""
         parser.add_argument(
             "--runs",
             type=str,
@@ -180,20 +180,20 @@ class MotionLanguageCLI(LightningCLI):
         config = self._get(self.config_init, "trainer", default={})
         given = config.get("logger")
         if given not in (None, True):
-            loggers: Any = given if isinstance(given, list) else [given] if given else False
+            loggers: list[Logger] = given if isinstance(given, list) else [given] if given else []
         else:
-            loggers = self._loggers() if self.subcommand == "fit" else False
+            loggers = self._loggers() if self.subcommand == "fit" else []
         callbacks = list(config.get("callbacks") or [])
         if self.subcommand == "fit":
             callbacks += [
-                *self._chosen(),
+                *self._acceleration_and_averaging(),
                 RunReport(),
                 Throughput(),
                 *([] if config["fast_dev_run"] else [StageCheckpoints(self.folder, self._arguments.save_every)]),
             ]
             if loggers:
                 callbacks.append(LearningRateMonitor("step"))
-            if boards := [logger for logger in loggers or [] if isinstance(logger, Board)]:
+            if boards := [logger for logger in loggers if isinstance(logger, Board)]:
                 callbacks.insert(0, Pictures())  # before weight averaging takes the average out again
                 callbacks += [callback for board in boards for callback in board.callbacks()]
         try:
@@ -204,7 +204,7 @@ class MotionLanguageCLI(LightningCLI):
             trainer.ckpt_path = self.ckpt_path
         return trainer
 
-    def _chosen(self) -> list[Callback]:
+    def _acceleration_and_averaging(self) -> list[Callback]:
         chosen: list[Callback] = []
         if self._arguments.compile:
             chosen.append(Compilation())

@@ -28,6 +28,7 @@ def test_a_stage_parses_and_instantiates_at_every_size(
 TRUNK = {"width": 768, "depth": 10, "heads": 12, "feedforward": 1024, "dropout": 0.1, "graph_after": 4}
 RESTARTS = {"lr": 1e-4, "lowest": 7e-5, "period": 20, "betas": (0.9, 0.999)}
 HALF = {"lr": 1e-4, "weight_decay": 0.0, "lr_of": {"text_encoder": 1e-5, "word_embeddings": 1e-5}}
+LOADERS = {"tmr": "TMR", "tmrlexical": "TMR", "dense": "MoPatch", "denselexical": "MoPatch", "maxsim": "MoPatch"}
 PUBLISHED = {  # batch, epochs and what the model is built with; docs/stages.md has the sources, and says what is ours
     "mmp": (512, None, {"longest_span": 30, "motion_encoder": TRUNK, "optimization": RESTARTS}),
     "cmmm": (256, 200, {"ratio": 0.6, "contrast": 1.0, "temperature": 0.1, "motion_encoder": TRUNK}),
@@ -55,6 +56,7 @@ def test_the_size_paper_is_what_was_published(stage: str, tmp_path: Path, monkey
     config = configs[0].as_dict()
     assert config["data"]["batch_size"] == batch
     assert epochs in (None, config["trainer"]["max_epochs"])
+    assert LOADERS.get(stage) == (config["data"]["loader"] or {}).get("class_path", "").rpartition(".")[2] or None
     for name, value in model.items():
         found = config["model"]["init_args"][name]
         for key, expected in value.items() if isinstance(value, dict) else [("", value)]:
@@ -62,7 +64,7 @@ def test_the_size_paper_is_what_was_published(stage: str, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_parts_of_a_size_set_only_what_differs_from_the_stages(size: str) -> None:
+def test_a_size_has_files_of_parts_and_stages_only(size: str) -> None:
     assert {file.stem for file in (ROOT / "configs" / size).glob("*.yaml")} <= {
         "run",
         "motion",
@@ -75,9 +77,9 @@ def test_the_parts_of_a_size_set_only_what_differs_from_the_stages(size: str) ->
 
 
 def test_every_stage_has_its_yaml_module_test_and_section() -> None:
-    docs = (ROOT / "docs/stages.md").read_text().lower()
+    docs = (ROOT / "docs/stages.md").read_text()
     for stage in PARTS:
         assert (ROOT / f"stages/{stage}.yaml").is_file()
         assert (ROOT / f"motionlang_pl/stages/{stage}.py").is_file()
         assert (ROOT / f"tests/stages/test_{stage}.py").is_file()
-        assert f"## {stage}" in docs
+        assert f"\n## {stage}\n" in docs

@@ -1,4 +1,4 @@
-"""Callbacks that tests name on the command line: one keeps the first gradients, others kill the run or signal to it."""
+"""Callbacks that tests name on the command line: one keeps gradients, others kill the run or signal to it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class GradientDump(Callback):
-    """Writes the first optimizer step's gradients to `gradients.pt` in the run's folder."""
+    """Writes each optimizer step's gradients to `gradients_STEP.pt` in the run's folder."""
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        if trainer.global_step == 0 and trainer.is_global_zero:
+        if trainer.is_global_zero:
             gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.requires_grad}
-            torch.save(gradients, Path(trainer.default_root_dir) / "gradients.pt")
+            torch.save(gradients, Path(trainer.default_root_dir) / f"gradients_{trainer.global_step}.pt")
 
 
 class KillAt(Callback):

@@ -12,7 +12,7 @@ from motionlang_pl.plots import Pixels, Strip
 
 
 class Board(ABC):
-    """What a logger adds to be a dashboard; all is called on the first process alone."""
+    """What a logger adds to be a dashboard; the `show_` methods are called on the first process alone."""
 
     @abstractmethod
     def show_motions(self, strips: Sequence[Strip], skeleton: Skeleton, step: int) -> None:

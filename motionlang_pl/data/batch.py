@@ -23,11 +23,13 @@ class Batch(NamedTuple):
     sample: (B,) int64, the sample's number in its split.
     key: (B,) int64, a hash of (seed, epoch, sample) that keys all randomness about the sample.
     sentence: (B,) int64, a hash of the sample's first caption: samples that share it say the same.
+    said: (B,) int64, a hash of the caption that was drawn of it.
     """
 
     sample: Tensor
     key: Tensor
     sentence: Tensor
+    said: Tensor
     motion: Motion | None
     captions: list[str] | None
 

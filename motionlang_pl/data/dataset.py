@@ -24,7 +24,7 @@ from motionlang_pl.motion.skeleton import skeleton
 
 
 class Sample(NamedTuple):
-    """One sample; the fields are those of `Batch`, features (T, C)."""
+    """One sample; the fields are those of `Batch` of the same names, features (T, C)."""
 
     sample: int
     key: int
@@ -265,6 +265,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         sample=torch.tensor([s.sample for s in samples], dtype=torch.int64),
         key=torch.tensor([s.key for s in samples], dtype=torch.int64),
         sentence=torch.tensor([s.sentence for s in samples], dtype=torch.int64),
+        said=torch.tensor([s.sentence if s.caption is None else text_key(s.caption) for s in samples]),
         motion=_pad([s.features for s in samples if s.features is not None]),
         captions=[s.caption for s in samples if s.caption is not None] or None,
     )

@@ -176,9 +176,13 @@ class MotionLanguageData(LightningDataModule):
         return line
 
     def example(self, size: int = 64) -> Batch:
-        """The training split's first samples as evaluation reads them, the same for every process."""
+        """Samples spread evenly over the training split, as evaluation reads them; the same for every process.
+
+        Its first samples would be of a kind: stores are in the order of their clips' names.
+        """
         samples = self.mixture(self._reads(), self.train_split, training=False)
-        return collate([samples[(sample, 0)] for sample in range(min(size, len(samples)))])
+        number = min(size, len(samples))
+        return collate([samples[(place * len(samples) // number, 0)] for place in range(number)])
 
     def sentences(self) -> dict[str, float]:
         """The sentences that are trained on, and how often an epoch draws each."""

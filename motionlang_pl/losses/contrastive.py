@@ -61,7 +61,7 @@ def hn_nce(scores: Tensor, alpha: float = 0.999, beta: float = 0.5, ignore: Tens
 
 
 def hard_negative_nce(cosines: Tensor, ignore: Tensor | None = None, temperature: float = 0.1) -> Tensor:
-    """HN-NCE at a temperature of its own (TMR++: 0.1), with its other defaults.
+    """`hn_nce` of cosines divided by a fixed temperature (TMR++: 0.1) that is not the contrast's; alpha, beta as there.
 
     cosines: (B, B).  ignore: (B, B) bool, pairs that are no negatives.  Returns a float32 scalar.
     """
@@ -77,9 +77,8 @@ def hardest_negative(cosines: Tensor, ignore: Tensor | None = None, margin: floa
     cosines, diagonal = cosines.float(), _diagonal(cosines)
     negatives = cosines.masked_fill(diagonal if ignore is None else diagonal | ignore, -math.inf)
     positive = cosines.diagonal()
-    return (
-        sum((F.relu(margin + negatives.amax(dim=side) - positive).mean() for side in (0, 1)), cosines.new_zeros(())) / 2
-    )
+    rows, columns = (F.relu(margin + negatives.amax(dim=side) - positive).mean() for side in (1, 0))
+    return (rows + columns) / 2
 
 
 def same_caption(sentence: Tensor) -> Tensor:
@@ -90,18 +89,15 @@ def same_caption(sentence: Tensor) -> Tensor:
 def _hn_rows(scores: Tensor, alpha: float, beta: float, negative: Tensor) -> Tensor:
     count = negative.sum(dim=1)
     alone = count == 0
-    kept = scores.masked_fill(~negative, -math.inf).masked_fill(
-        alone[:, None], 0.0
-    )  # no row is all -inf: finite gradients
-    weighted = kept.mul(1 + beta).logsumexp(dim=1) - _times(beta, kept, negative | alone[:, None]).logsumexp(dim=1)
+    kept = negative | alone[:, None]  # a sum over nothing would have no finite gradient
+    weighted = _logsumexp((1 + beta) * scores, kept) - _logsumexp(beta * scores, kept)
     hard = (count.clamp(min=1).log() + weighted).masked_fill(alone, -math.inf)
     positive = scores.diagonal()
     return (torch.logaddexp(positive + math.log(alpha), hard) - positive).mean()
 
 
-def _times(beta: float, kept: Tensor, real: Tensor) -> Tensor:
-    """Multiply: beta * kept with -inf where not real, for beta 0 too (0 * -inf is NaN)."""
-    return (kept.masked_fill(~real, 0.0) * beta).masked_fill(~real, -math.inf)
+def _logsumexp(scores: Tensor, where: Tensor) -> Tensor:
+    return scores.masked_fill(~where, -math.inf).logsumexp(dim=1)
 
 
 def _diagonal(x: Tensor) -> Tensor:

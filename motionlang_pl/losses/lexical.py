@@ -1,8 +1,7 @@
-"""How sparse lexical vectors are: FLOPS as the loss (SPLADE, Formal et al. 2021), active terms to watch."""
+"""What makes lexical vectors sparse: FLOPS (SPLADE, Formal et al. 2021), and a term that does not see scale."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -16,11 +15,6 @@ def flops(vectors: Tensor) -> Tensor:
     return vectors.float().abs().mean(dim=0).square().sum()
 
 
-def active_terms(vectors: Tensor) -> Tensor:
-    """Mean number of terms with a weight above 0.  vectors: (B, V).  Returns a float32 scalar."""
-    return (vectors > 0).sum(dim=1).float().mean()
-
-
 def overuse(vectors: Tensor) -> Tensor:
     """How unevenly a batch uses the vocabulary: V sum_v (share of all weight that lies on v)^2, from 1 (evenly) to V.
 
@@ -32,9 +26,3 @@ def overuse(vectors: Tensor) -> Tensor:
     total = vectors.float().sum(dim=0)
     share = total / total.sum().clamp(min=1e-12)
     return vectors.shape[1] * share.square().sum()
-
-
-def mean_norm(vectors: Tensor) -> Tensor:
-    """Mean length of the vectors: falls without active terms falling where weights only shrink.  (B, V) -> scalar."""
-    lengths: Tensor = torch.linalg.vector_norm(vectors.float(), dim=1)
-    return lengths.mean()

@@ -8,6 +8,16 @@ from torch import Tensor
 from motionlang_pl.distributed import global_mean
 
 
+def all_frames(real: Tensor, hidden: Tensor) -> Tensor:
+    """Predict everything that is real.  real, hidden: (B, T, C) bool.  Returns which of it the loss is on."""
+    return real
+
+
+def hidden_frames(real: Tensor, hidden: Tensor) -> Tensor:
+    """Predict only what was hidden.  real, hidden: (B, T, C) bool.  Returns which of it the loss is on."""
+    return hidden
+
+
 def masked_l1(predicted: Tensor, target: Tensor, where: Tensor) -> Tensor:
     """Mean absolute error.  predicted, target: (B, T, C).  where: (B, T, C) bool.  Returns a float32 scalar."""
     return _mean((predicted.float() - target.float()).abs(), where)

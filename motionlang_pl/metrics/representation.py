@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from motionlang_pl.metrics.term_use import TermUse
+
 _ROWS = 256  # rows sorted at a time: 256 x 30,522 float32 and their order are 94 MB
 
 
@@ -33,26 +35,32 @@ def hub_terms(vectors: Tensor, most: int = 20) -> list[tuple[int, float]]:
     return [(int(number), float(part)) for number, part in zip(term, share, strict=True) if part > 0]
 
 
-def collapse(vectors: Tensor, hub: float = 0.9, dense: float = 0.5) -> dict[str, float]:
+def mean_active(vectors: Tensor) -> Tensor:
+    """Mean number of terms (or codewords) with a weight above 0.  vectors: (B, V).  Returns a float32 scalar."""
+    return (vectors > 0).sum(dim=1).float().mean()
+
+
+def mean_norm(vectors: Tensor) -> Tensor:
+    """Mean length of the vectors: falls without active terms falling where weights only shrink.  (B, V) -> scalar."""
+    lengths: Tensor = torch.linalg.vector_norm(vectors.float(), dim=1)
+    return lengths.mean()
+
+
+def collapse(vectors: Tensor) -> dict[str, float]:
     """Shares (percent) that should be near 0; a lexical space that collapses shows in one of them.
 
-    dead_vectors: samples with no active term.  dense_vectors: samples with more than `dense` of the vocabulary active.
-    hub_weight: part of the total weight that lies on terms active in more than `hub` of the samples.
-    same_strongest: samples whose strongest term is the one most samples share.
+    dead_share, dense_share, hub_share: as in `TermUse`.  same_strongest: samples whose strongest term is the one most
+    samples share.
 
     vectors: (N, V), non-negative.
     """
-    active = vectors > 0
-    weight = vectors.double().sum(dim=0)
-    hubs = active.double().mean(dim=0) > hub
-    strongest = vectors.argmax(dim=1)[active.any(dim=1)]
+    use = TermUse(vectors.shape[1])
+    use.update(vectors, torch.arange(len(vectors)))
+    found = use.compute()
+    strongest = vectors.argmax(dim=1)[(vectors > 0).any(dim=1)]
     commonest = int(strongest.bincount().max()) if len(strongest) else 0
-    return {
-        "dead_vectors": 100 * float((~active.any(dim=1)).double().mean()),
-        "dense_vectors": 100 * float((active.double().mean(dim=1) > dense).double().mean()),
-        "hub_weight": 100 * float(weight[hubs].sum() / weight.sum().clamp(min=1e-12)),
-        "same_strongest": 100 * commonest / len(vectors),
-    }
+    shares = {name: float(found[name]) for name in ("dead_share", "dense_share", "hub_share")}
+    return {**shares, "same_strongest": 100 * commonest / len(vectors)}
 
 
 def term_grounding(

@@ -14,7 +14,7 @@ NO_TERM = "(no active term)"
 
 
 class TermUse(Metric):
-    """Signs of collapse of vectors of term weights, in percent, as `representation.collapse` counts them.
+    """Signs of collapse of vectors of term weights, in percent.
 
     compute() gives: hub_share (part of all weight that lies on terms active in more than nine of ten samples),
     dead_share (samples without an active term), dense_share (samples with more than half of the vocabulary active),

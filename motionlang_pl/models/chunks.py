@@ -18,7 +18,8 @@ def in_chunks(encode: Callable[..., Any], chunk: int | None, *batch: Any) -> Any
     """Call `encode(*batch)` for `chunk` rows at a time and join the results: the same values and gradients.
 
     A chunk draws the same dropout both times. `encode` must treat each row by itself and count nothing, as it is called
-    twice; of its arguments one at least is on the device that it draws random numbers on.
+    twice. At least one argument must be a tensor on the device where it draws random numbers, because `checkpoint`
+    saves that device's generator.
 
     encode: returns a tensor (B, ...) or a tuple of them.  chunk: rows; None encodes the whole batch at once.  batch:
     tensors, lists and tuples of them with B rows, or None.

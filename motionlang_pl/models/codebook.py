@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -41,20 +42,35 @@ def _unit_variance(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def cosine_match(queries: Tensor, codewords: Tensor) -> Tensor:
+    """sqrt(width) * cosine: bounded, whatever training does to lengths.  (B, N, width), (K, width) -> (B, N, K)."""
+    cosines = F.normalize(queries, dim=-1) @ F.normalize(codewords, dim=-1).T
+    return math.sqrt(codewords.shape[1]) * cosines
+
+
+def dot_match(queries: Tensor, codewords: Tensor) -> Tensor:
+    """Inner product / sqrt(width), as FDT.  (B, N, width), (K, width) -> (B, N, K)."""
+    return queries @ codewords.T / math.sqrt(codewords.shape[1])
+
+
 class Codebook(nn.Module):
     """K codewords.  They start at unit variance, so that logits of unit-variance queries have unit variance.
 
     Args:
         codewords: Number K.
         width: Width of a codeword.
+        match: Of queries with codewords, `cosine_match` or `dot_match`.
     """
 
-    def __init__(self, codewords: int = 1024, width: int = 256) -> None:
+    def __init__(
+        self, codewords: int = 1024, width: int = 256, match: Callable[[Tensor, Tensor], Tensor] = cosine_match
+    ) -> None:
         super().__init__()
+        self.match = match
         self.codewords = nn.Parameter(torch.randn(codewords, width))
 
     def logits(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:
-        """Best match of each codeword with any real token, sqrt(width) * cosine / temperature.
+        """Best match of each codeword with any real token, divided by the temperature.
 
         Padding is -inf; as 0, which FDT makes it, it would be a floor under every codeword.
 
@@ -62,9 +78,8 @@ class Codebook(nn.Module):
         where a row has no token.
         """
         with torch.autocast(queries.device.type, enabled=False):
-            cosines = F.normalize(queries.float(), dim=-1) @ F.normalize(self.codewords.float(), dim=-1).T
-            best = cosines.masked_fill(~mask[..., None], -math.inf).amax(dim=1)
-            best = best * (math.sqrt(self.codewords.shape[1]) / temperature)
+            matches = self.match(queries.float(), self.codewords.float())
+            best = matches.masked_fill(~mask[..., None], -math.inf).amax(dim=1) / temperature
         return best.masked_fill(~mask.any(dim=1)[:, None], 0.0)
 
     def assign(self, queries: Tensor, mask: Tensor, temperature: float) -> Tensor:
@@ -79,7 +94,7 @@ class Codebook(nn.Module):
 
 
 class ContentHead(nn.Module):
-    """Logits of words from a mixture of codewords: matches with the directions of word embeddings lent to it.
+    """Logits of words from a mixture of codewords: its projection times each normalised word embedding, passed in.
 
     Directions, because embeddings that were never trained are too short to give logits of any size.
 

@@ -170,17 +170,16 @@ class Projection(nn.Module):
     """A two-layer perceptron in front of a contrast (SimCLR, Chen et al. 2020).
 
     Args:
-        width: Width of its input and of the layer between.
-        out: Width of its output.
+        width: Of its input, of the layer between and of its output.
     """
 
-    def __init__(self, width: int, out: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, out))
+        self.layers = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) -> (..., out)."""
+        """(..., width) -> (..., width)."""
         return self.layers(x)  # type: ignore[no-any-return]
 
 

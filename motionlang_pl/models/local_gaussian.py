@@ -17,6 +17,8 @@ from motionlang_pl.models.masking import normal
 from motionlang_pl.models.transformer import TransformerLayer, check_heads, initialise
 from motionlang_pl.motion.skeleton import Skeleton
 
+ROWS = 512
+
 
 class PoseRefiner(nn.Module, ABC):
     """Refines the frame tokens that a trunk hands out; a module of its own, so that the trunk hands over strictly.
@@ -79,12 +81,18 @@ class LocalLayer(TransformerLayer):
         super().__init__(width, heads, feedforward, dropout)
         self.locality = GaussianBias(heads, least, most)
 
-    def attention_mask(self, mask: Tensor) -> Tensor:
-        """mask: (B, T).  Returns the bias (B, heads, T, T), -inf at padding; a clip of nothing but padding has none."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """With the bias, -inf at padding; a clip of nothing but padding has none.
+
+        The bias is laid out for `ROWS` frames at a time, so that memory grows with T and not with its square.
+        """
         place = torch.arange(mask.shape[1], device=mask.device)
-        bias: Tensor = self.locality(place[:, None] - place)
-        attended = mask | ~mask.any(dim=1, keepdim=True)
-        return bias.masked_fill(~attended[:, None, None], -math.inf)
+        hidden = ~(mask | ~mask.any(dim=1, keepdim=True))[:, None, None]
+        parts = []
+        for rows, asked in zip(torch.split(place, ROWS), torch.split(query, ROWS, dim=2), strict=True):
+            bias = self.locality(rows[:, None] - place).masked_fill(hidden, -math.inf)
+            parts.append(F.scaled_dot_product_attention(asked, key, value, attn_mask=bias))
+        return torch.cat(parts, dim=2)
 
 
 class LocalGaussian(PoseRefiner):

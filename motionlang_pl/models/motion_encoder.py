@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionlang_pl.data.batch import MotionSpec
+from motionlang_pl.data.batch import Motion, MotionSpec
 from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.motion_adapter import Adapter, MotionAdapter
 from motionlang_pl.models.transformer import TransformerLayer, initialise
@@ -132,6 +132,13 @@ class MotionEncoder(nn.Module):
     def shallow(self, skeleton: Skeleton, depth: int) -> MotionEncoder:
         """Build a light decoder over the same tokens."""
         return MotionEncoder(skeleton, self.width, depth, self.heads, 2 * self.width, 0.0, self.max_frames, 0)
+
+
+def encode_frames(
+    adapter: Adapter, encoder: MotionEncoder, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None
+) -> Encoding:
+    """Encode motions of any length by adapter and trunk.  hidden, noise: as the adapter takes them."""
+    return encode_windows(encoder, adapter(motion, hidden, noise), adapter.real_tokens(motion.mask))
 
 
 def encode_windows(encoder: MotionEncoder, frames: Tensor, mask: Tensor) -> Encoding:

@@ -19,7 +19,7 @@ from motionlang_pl.models.motion_images import ChainImages, MotionImages
 from motionlang_pl.models.motion_model import MotionModel, MotionParts
 from motionlang_pl.models.pretrained import config_text, first_line, not_found, quiet
 from motionlang_pl.models.transformer import check_heads
-from motionlang_pl.motion.images import PATCH, patch_mask
+from motionlang_pl.motion.images import FRAMES, PATCH, patch_mask
 
 
 class MotionImageEncoder(nn.Module):
@@ -189,15 +189,20 @@ class ImageMotion(MotionModel):
 
 
 class WholeImageMotion(ImageMotion):
-    """The same where every patch counts, those without a frame too, as in MotionPatches' and MotionColBert's code."""
+    """The same where every patch counts, those without a frame too, as in MotionPatches' and MotionColBert's code.
+
+    What follows a motion's end is the mean pose, 0 once standardised.
+    """
 
     def encode(
         self, adapter: Any, encoder: Any, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None
     ) -> Encoding:
-        """A token per patch of 224 frames, the motion's or zeros."""
-        images, mask = adapter(motion, hidden, noise)
-        encoding: Encoding = encoder(images, torch.ones_like(mask))
-        return encoding
+        """A token per patch of 224 frames."""
+        more = (0, max(0, FRAMES - motion.mask.shape[1]))
+        features, mask = F.pad(motion.features, (0, 0, *more)), F.pad(motion.mask, more)
+        whole = Motion(torch.where(mask[..., None], features, adapter.mean), torch.ones_like(mask))
+        hidden, noise = (None if x is None else F.pad(x, (0, 0, *more)) for x in (hidden, noise))
+        return super().encode(adapter, encoder, whole, hidden, noise)
 
 
 def interpolate(positions: Tensor, before: list[int], after: list[int]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motionlang_pl.data.batch import Motion, MotionSpec
 from motionlang_pl.models.encoding import Encoding
-from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
+from motionlang_pl.models.motion_encoder import MotionEncoder, encode_frames
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 
 
@@ -63,4 +63,4 @@ class FrameMotion(MotionModel):
         self, adapter: Any, encoder: Any, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None
     ) -> Encoding:
         """Motions longer than the trunk's `max_frames` in overlapping windows."""
-        return encode_windows(encoder, adapter(motion, hidden, noise), adapter.real_tokens(motion.mask))
+        return encode_frames(adapter, encoder, motion, hidden, noise)

@@ -45,23 +45,24 @@ class SparseQueue(nn.Module):
     Args:
         size: Number of vectors K.
         terms: Terms k kept of each.
+        captions: Captions n by which a vector is known.
     """
 
     indices: Tensor
     values: Tensor
-    sentences: Tensor
+    captions: Tensor
     pushed: Tensor
 
-    def __init__(self, size: int, terms: int) -> None:
+    def __init__(self, size: int, terms: int, captions: int) -> None:
         super().__init__()
         self.register_buffer("indices", torch.zeros(size, terms, dtype=torch.int32))
         self.register_buffer("values", torch.zeros(size, terms, dtype=torch.float16))
-        self.register_buffer("sentences", torch.zeros(size, dtype=torch.int64))
+        self.register_buffer("captions", torch.zeros(size, captions, dtype=torch.int64))
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, vectors: Tensor, sentences: Tensor) -> None:
-        """vectors: (B, V), non-negative.  sentences: (B,) int64, as in `Batch`.  Only the last K rows stay."""
+    def push(self, vectors: Tensor, captions: Tensor) -> None:
+        """vectors: (B, V), non-negative.  captions: (B, n) int64, hashes.  Only the last K rows stay."""
         size, terms = self.indices.shape
         values, indices = vectors[-size:].float().topk(min(terms, vectors.shape[1]), dim=1)
         values = F.pad(F.normalize(values, dim=1), (0, terms - values.shape[1]))
@@ -69,7 +70,7 @@ class SparseQueue(nn.Module):
         slots = (self.pushed + torch.arange(len(values), device=self.pushed.device)) % size
         self.indices[slots] = indices.int()
         self.values[slots] = values.half()
-        self.sentences[slots] = sentences[-size:]
+        self.captions[slots] = captions[-size:]
         self.pushed += len(values)
 
     def cosines(self, vectors: Tensor) -> Tensor:
@@ -79,10 +80,10 @@ class SparseQueue(nn.Module):
             per_slot = F.embedding_bag(self.indices.long(), unit.T, per_sample_weights=self.values.float(), mode="sum")
         return per_slot.T
 
-    def ignored(self, sentences: Tensor) -> Tensor:
-        """Mark slots that are no negatives: empty ones, and those that say the same.  (B,) -> (B, K) bool."""
-        empty = torch.arange(len(self.sentences), device=self.sentences.device) >= self.pushed
-        return empty | (sentences[:, None] == self.sentences)
+    def ignored(self, captions: Tensor) -> Tensor:
+        """Mark slots that are no negatives: empty ones, and those with an equal caption.  (B, n) -> (B, K) bool."""
+        empty = torch.arange(len(self.captions), device=self.captions.device) >= self.pushed
+        return empty | (captions[:, None] == self.captions).any(dim=2)
 
 
 class SlowModules(nn.Module):

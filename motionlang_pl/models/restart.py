@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -44,11 +45,17 @@ def between(new: Candidates) -> Tensor:
     """Direction half way between a pair's queries, each less the mean of its side.  Returns (N, width).
 
     A query of one side alone would make a codeword that only this side uses, and a query with what all queries have in
-    common one that all use: pairs would have nothing in common, or everything (docs/stages.md).
+    common one that all use: pairs would have nothing in common, or everything (docs/stages.md). A single pair has 0.
     """
     real = (new.order < _NONE)[:, None, None]
     mean = (new.queries * real).sum(dim=0) / real.sum().clamp(min=1)
     return F.normalize(F.normalize(new.queries - mean, dim=2).sum(dim=1), dim=1)
+
+
+def either(new: Candidates) -> Tensor:
+    """One of a pair's queries as it is, by chance the motion's or the sentence's: the usual restart.  (N, width)."""
+    side = new.order % new.queries.shape[1]
+    return new.queries[torch.arange(len(side), device=side.device), side]
 
 
 class Restart(nn.Module):
@@ -60,6 +67,7 @@ class Restart(nn.Module):
     Args:
         codewords: Number K.
         after: Steps without use, over both modalities and all processes; 0 never restarts.
+        direction: Of the new value, by candidate; where it is 0 a codeword is left alone.
 
     Attributes:
         idle: (K,) int64, steps since a codeword was last used; travels in the checkpoint.
@@ -67,9 +75,10 @@ class Restart(nn.Module):
 
     idle: Tensor
 
-    def __init__(self, codewords: int, after: int) -> None:
+    def __init__(self, codewords: int, after: int, direction: Callable[[Candidates], Tensor] = between) -> None:
         super().__init__()
         self.after = after
+        self.direction = direction
         self.register_buffer("idle", torch.zeros(codewords, dtype=torch.long))
 
     def see(self, weights: Tensor) -> None:
@@ -85,8 +94,8 @@ class Restart(nn.Module):
         self.idle += 1
         dead = (self.idle >= self.after) & (self.after > 0)
         number = dead.cumsum(dim=0) - 1
-        restarted = dead & (number < (new.order < _NONE).sum())
-        values = between(new)[new.order.argsort()] * codewords.norm(dim=1).mean()
-        codewords.copy_(torch.where(restarted[:, None], values[number.clamp(0, len(values) - 1)], codewords))
+        values = self.direction(new)[new.order.argsort()][number.clamp(0, len(new.order) - 1)]
+        restarted = dead & (number < (new.order < _NONE).sum()) & values.any(dim=1)
+        codewords.copy_(torch.where(restarted[:, None], values * codewords.norm(dim=1).mean(), codewords))
         self.idle.masked_fill_(restarted, 0)
         return restarted.sum()

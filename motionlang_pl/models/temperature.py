@@ -7,9 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+LEAST = 0.01
+
 
 class Temperature(nn.Module):
-    """Divides scores by a temperature that starts at ``start`` and never falls below 0.01."""
+    """Divides scores by a temperature that starts at ``start`` and stops at 0.01, from where it can rise again."""
 
     def __init__(self, start: float = 0.07) -> None:
         super().__init__()
@@ -19,11 +21,13 @@ class Temperature(nn.Module):
     @property
     def value(self) -> Tensor:
         """The temperature, a scalar."""
-        return self.log_scale.detach().exp().clamp(max=100.0).reciprocal()
+        return self.log_scale.detach().neg().exp().clamp(min=LEAST)
 
     def forward(self, scores: Tensor) -> Tensor:
         """scores: any shape.  Returns them in float32, divided by the temperature."""
-        return scores.float() * self.log_scale.float().exp().clamp(max=100.0)
+        with torch.no_grad():  # the parameter itself: a clamp of the factor would have no gradient to come back by
+            self.log_scale.clamp_(max=-math.log(LEAST))
+        return scores.float() * self.log_scale.float().exp()
 
 
 def check_temperature(temperature: float) -> None:

@@ -22,8 +22,6 @@ from motionlang_pl.models.pretrained import config_text, first_line, not_found, 
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
 from motionlang_pl.models.transformer import check_heads
 
-__all__ = ["PretrainedText", "SmallText", "TextEncoder", "TextModel", "TextParts", "Tokenizer", "Tokens"]
-
 
 class _Names(NamedTuple):
     """What a family of models calls its feed-forward width, its dropouts and the two modules of its output head."""

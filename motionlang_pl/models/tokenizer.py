@@ -26,6 +26,16 @@ class Tokens(NamedTuple):
     content: Tensor
 
 
+def words_alone(tokens: Tokens) -> Tensor:
+    """Pool words, and no special token, as LexMAE.  Returns (B, L) bool."""
+    return tokens.content
+
+
+def every_token(tokens: Tokens) -> Tensor:
+    """Pool CLS and SEP, too, as SPLADE and LexLIP, which leave out padding alone.  Returns (B, L) bool."""
+    return tokens.mask
+
+
 class Tokenizer:
     """Turns captions into `Tokens`, padded on the right to the longest.
 

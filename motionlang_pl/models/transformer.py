@@ -34,13 +34,13 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x: (B, N, D).  mask: (B, N) bool, which tokens are attended to, at least one per row.  Returns (B, N, D)."""
         query, key, value = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self.attention_mask(mask))
+        mixed = self.attend(query, key, value, mask)
         x = x + F.dropout(self.attended(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
         return x + F.dropout(self.feedforward(x), self.dropout, self.training)
 
-    def attention_mask(self, mask: Tensor) -> Tensor:
-        """What attention is masked with, bool or additive.  mask: (B, N).  Returns (B, 1 or heads, 1 or N, N)."""
-        return mask[:, None, None]
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Attend to the tokens that the mask (B, N) marks.  query, key, value: (B, heads, N, D / heads)."""
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
 
 
 def initialise(module: nn.Module) -> None:

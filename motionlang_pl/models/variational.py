@@ -71,7 +71,7 @@ class VariationalEncoder(nn.Module):
 
 
 class LatentDecoder(nn.Module):
-    """Unfolds a latent into the states of a motion's frames, asked for by nothing but their places.
+    """Unfolds a latent into the states of a motion's frames; the queries are sinusoidal positions alone.
 
     Args:
         sizes: Of the transformer.

@@ -15,10 +15,11 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus, Motion, MotionSpec, TextSpec
+from motionlang_pl.distributed import gather_plain
 from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.heads import LexicalHead, TermHead
 from motionlang_pl.models.motion_adapter import Adapter
-from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
+from motionlang_pl.models.motion_encoder import MotionEncoder, encode_frames
 from motionlang_pl.models.motion_model import MotionParts
 from motionlang_pl.models.text_encoder import TextParts
 from motionlang_pl.models.tokenizer import Tokenizer, Tokens
@@ -29,7 +30,10 @@ PACKAGES = ("motionlang-pl", "torch", "lightning", "transformers", "numpy")
 
 
 def is_logged(trainer: Trainer, step: int) -> bool:
-    """Whether the values of an optimizer step (from 1) are written: each ``log_every_n_steps``-th, of 0 none."""
+    """Whether the loggers write the values of an optimizer step, counted from 1.
+
+    They write those of every ``log_every_n_steps``-th step, and of none where that is 0.
+    """
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return every > 0 and step % every == 0
 
@@ -154,8 +158,6 @@ class Stage(LightningModule):
         Raises:
             FileNotFoundError, ValueError: no such checkpoint, or one that is not a stage's.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such checkpoint; train one first (`make help` lists the stages)")
         read_checkpoint(Path(path))
         stage = LightningModule.load_from_checkpoint(path, map_location="cpu", weights_only=True)
         if not isinstance(stage, cls):
@@ -166,8 +168,7 @@ class Stage(LightningModule):
 
     def encode_motion(self, motion: Motion, hidden: Tensor | None = None, noise: Tensor | None = None) -> Encoding:
         """Frames through adapter and trunk; motions longer than the trunk's ``max_frames`` in overlapping windows."""
-        tokens, mask = self.motion_adapter(motion, hidden, noise), self.motion_adapter.real_tokens(motion.mask)
-        return encode_windows(self.motion_encoder, tokens, mask)
+        return encode_frames(self.motion_adapter, self.motion_encoder, motion, hidden, noise)
 
     def tokenize(self, captions: list[str]) -> Tokens:
         """Captions as padded token ids on the stage's device."""
@@ -209,16 +210,20 @@ class Stage(LightningModule):
         """Which of the batches it is, from 0, whose gradients an optimizer step accumulates."""
         return batch_idx % self.trainer.accumulate_grad_batches
 
-    def record(self, phase: str, values: dict[str, Tensor]) -> None:
-        """Logs losses and the like under ``phase/name``; every batch counts alike, means over processes.
+    def record(self, phase: str, values: dict[str, Tensor], samples: int = 1) -> None:
+        """Logs values under ``phase/name``, averaged over processes; an epoch's mean weighs a batch by its samples.
 
-        In training all but the loss wait for a step whose values are written: each costs an exchange of processes.
+        In training all but the loss are logged only in steps that the loggers write, for each costs an all-reduce.
         """
         written = not self.trainer.training or is_logged(self.trainer, self.global_step + 1)
         for name, value in values.items():
             shown = name == "loss"
             if written or shown:
-                self.log(f"{phase}/{name}", value.detach(), prog_bar=shown, batch_size=1, sync_dist=True)
+                self.log(f"{phase}/{name}", value.detach(), prog_bar=shown, batch_size=samples, sync_dist=True)
+
+    def record_validation(self, batch: Batch, losses: dict[str, Tensor]) -> None:
+        """Logs the losses of a validation batch, which weigh as much as the samples that it has over all processes."""
+        self.record("val", losses, samples=int((gather_plain(batch.sample) >= 0).sum()))
 
     # ---- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -236,8 +241,6 @@ class Stage(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Builds the modules from the checkpoint's assets and restores parents and cost."""
-        if not {"assets", "lineage"} <= set(checkpoint):
-            raise ValueError("the checkpoint was not written by a motionlang stage (no assets or lineage in it)")
         name = checkpoint["lineage"]["stage"]
         if name != type(self).__name__:
             raise ValueError(

@@ -15,6 +15,7 @@ from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain
 from motionlang_pl.losses.contrastive import info_nce
 from motionlang_pl.losses.masked import masked_mse
+from motionlang_pl.models.encoding import mean_token
 from motionlang_pl.models.heads import Projection
 from motionlang_pl.models.masking import view_hidden
 from motionlang_pl.models.motion_encoder import MotionEncoder, encode_windows
@@ -72,7 +73,7 @@ class CMMM(Stage):
         self.motion_encoder = self.build_motion_encoder(self.skeleton)
         self.motion_adapter = self.motion_encoder.adapter(corpus.motion)
         self.motion_decoder = self.motion_encoder.shallow(self.skeleton, self.decoder_depth)
-        self.projection = Projection(self.motion_encoder.width, self.motion_encoder.width)
+        self.projection = Projection(self.motion_encoder.width)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """L = L_rec(hidden columns) + contrast * InfoNCE(view 1, view 2) [+ differences * L_rec(their changes)]."""
@@ -88,9 +89,7 @@ class CMMM(Stage):
         reconstruction = masked_mse(predicted, target, columns)
         moved = predicted if self.differences else predicted.detach()
         changes = masked_mse(moved.diff(dim=1), target.diff(dim=1), columns[:, 1:] & columns[:, :-1])
-        count = encoding.mask.sum(1, keepdim=True).clamp(min=1)
-        means = (encoding.tokens * encoding.mask[..., None]).sum(1) / count
-        first, second = self.projection(means).chunk(2)
+        first, second = self.projection(mean_token(encoding)).chunk(2)
         real = gather_plain(batch.sample) >= 0
         contrast = info_nce(cosine(gather(first)[real], gather(second)[real]) / self.temperature)
         return {
@@ -112,4 +111,4 @@ class CMMM(Stage):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Reconstruction and contrast with each sample's masks fixed."""
-        self.record("val", self.losses(batch))
+        self.record_validation(batch, self.losses(batch))

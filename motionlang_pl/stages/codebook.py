@@ -17,14 +17,14 @@ from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain, global_mean
 from motionlang_pl.losses.codebook import content_words, fenchel_young, orthogonality, usage_balance
 from motionlang_pl.losses.contrastive import hard_negative_nce, info_nce
-from motionlang_pl.losses.lexical import active_terms
 from motionlang_pl.metrics.codewords import CodewordUsage, shared
+from motionlang_pl.metrics.representation import mean_active
 from motionlang_pl.models.codebook import Codebook as SharedCodebook
-from motionlang_pl.models.codebook import CodebookQuery, ContentHead
+from motionlang_pl.models.codebook import CodebookQuery, ContentHead, cosine_match
 from motionlang_pl.models.local_gaussian import LocalGaussian, PoseRefiner
 from motionlang_pl.models.motion_adapter import MotionAdapter
 from motionlang_pl.models.motion_encoder import MotionEncoder
-from motionlang_pl.models.restart import Candidates, Restart, candidates
+from motionlang_pl.models.restart import Candidates, Restart, between, candidates
 from motionlang_pl.models.temperature import Temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
@@ -50,6 +50,7 @@ class Codebook(RetrievalStage):
             LocalGaussianJoints (attention along the skeleton), GaussianPoses (a pose is a distribution), Unrefined.
         codewords: Number of codewords K.
         code_width: Width of a codeword.
+        match: Of queries with codewords: cosine_match or dot_match of motionlang_pl.models.codebook.
         sparsity_start: Temperature of the sparsemax at the start (higher is denser).
         sparsity_end: The same after the first 30% of the steps.
         temperature: Where the learnable temperature of the contrast starts.
@@ -62,7 +63,8 @@ class Codebook(RetrievalStage):
         balance: Its weight, for each modality.
         orthogonal: Weight of the codewords' orthogonality.
         content: Weight of the caption's content words, told from either side's mixture.
-        restart_after: Steps without use after which a codeword becomes a query of the batch; 0 for never.
+        restart_after: Steps without use after which a codeword starts anew from a pair of the batch; 0 for never.
+        restart_at: The pair's direction that it takes: between or either of motionlang_pl.models.restart.
         false_negatives: Which pairs of a batch are no negatives; null: equal captions.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
@@ -75,6 +77,7 @@ class Codebook(RetrievalStage):
         local_gaussian: Callable[[int, Skeleton], PoseRefiner] = LocalGaussian,
         codewords: int = 1024,
         code_width: int = 256,
+        match: Callable[[Tensor, Tensor], Tensor] = cosine_match,
         sparsity_start: float = 5.0,
         sparsity_end: float = 3.0,
         temperature: float = 0.07,
@@ -87,6 +90,7 @@ class Codebook(RetrievalStage):
         orthogonal: float = 0.01,
         content: float = 0.1,
         restart_after: int = 200,
+        restart_at: Callable[[Candidates], Tensor] = between,
         false_negatives: FalseNegatives | None = None,
         **kwargs: Any,
     ) -> None:
@@ -96,6 +100,7 @@ class Codebook(RetrievalStage):
         self.build_local_gaussian = local_gaussian
         self.codewords = codewords
         self.code_width = code_width
+        self.match = match
         self.sparsity_start = sparsity_start
         self.sparsity_end = sparsity_end
         self.start_temperature = temperature
@@ -108,6 +113,7 @@ class Codebook(RetrievalStage):
         self.orthogonal = orthogonal
         self.content = content
         self.restart_after = restart_after
+        self.restart_at = restart_at
         self.false_negatives = false_negatives or EqualCaptions()
         self.val_usage = CodewordUsage(codewords)
         self._candidates: Candidates | None = None
@@ -125,8 +131,8 @@ class Codebook(RetrievalStage):
         self.take_text(self.text.build(corpus.text))
         self.motion_query = CodebookQuery(self.motion_encoder.width, self.code_width)
         self.text_query = CodebookQuery(self.text_encoder.width, self.code_width)
-        self.codebook = SharedCodebook(self.codewords, self.code_width)
-        self.restart = Restart(self.codewords, self.restart_after)
+        self.codebook = SharedCodebook(self.codewords, self.code_width, self.match)
+        self.restart = Restart(self.codewords, self.restart_after, self.restart_at)
         self.content_head = ContentHead(self.code_width, self.text_encoder.width, self.tokenizer.vocabulary)
         self.temperature = Temperature(self.start_temperature)
         del self.text_lexical_head
@@ -163,7 +169,7 @@ class Codebook(RetrievalStage):
     # ---- training ----------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """L = InfoNCE + consistency + hard negatives + usage + orthogonality + content words, each with its weight."""
+        """L = InfoNCE + consistency + hard negatives + usage + orthogonality + content words + refiner, weighted."""
         assert batch.motion is not None and batch.captions is not None
         annealed = min(1.0, self.progress / 0.3)
         sparsity = self.sparsity_start + annealed * (self.sparsity_end - self.sparsity_start)
@@ -195,7 +201,7 @@ class Codebook(RetrievalStage):
         values = {"loss": loss, "contrast": contrast, "hard_negatives": hard, "consistency": consistency}
         values |= {"usage": usage, "orthogonality": orthogonal, "content": content, "refinement": refinement}
         self.record("train", {**values, "temperature": self.temperature.value})
-        active = {"active_text": active_terms(text), "active_motion": active_terms(motion)}
+        active = {"active_text": mean_active(text), "active_motion": mean_active(motion)}
         self.record("codewords", {**active, "shared": shared(text, motion).mean()})
         return loss
 
@@ -232,8 +238,7 @@ class Codebook(RetrievalStage):
         assert batch.motion is not None and batch.captions is not None
         text = self.text_assignment(batch.captions, self.sparsity_end)
         motion = self.motion_assignment(batch.motion, self.sparsity_end)
-        vectors = (self.codebook.vector(text), self.codebook.vector(motion))
-        self.val_metrics.update(batch.sample, *vectors, batch.sentence)
+        self.collect(batch, self.codebook.vector(text), self.codebook.vector(motion))
         self.val_usage.update(text, motion, batch.sample >= 0)
 
     def on_validation_epoch_end(self) -> None:

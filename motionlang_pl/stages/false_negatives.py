@@ -12,7 +12,8 @@ from torch import Tensor
 from motionlang_pl.data.batch import Batch, TextSpec
 from motionlang_pl.distributed import gather_plain
 from motionlang_pl.losses.contrastive import same_caption
-from motionlang_pl.models.text_encoder import PretrainedText, TextParts, Tokenizer, Tokens
+from motionlang_pl.models.text_encoder import PretrainedText, TextParts
+from motionlang_pl.models.tokenizer import Tokenizer, Tokens
 from motionlang_pl.scores import cosine
 
 
@@ -25,11 +26,11 @@ class FalseNegatives(ABC):
 
 
 class EqualCaptions(FalseNegatives):
-    """Samples whose first captions are the same string."""
+    """Samples whose first captions are the same string, or whose captions that were drawn are."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """See `FalseNegatives`."""
-        return same_caption(gather_plain(batch.sentence))
+        return same_caption(gather_plain(batch.sentence)) | same_caption(gather_plain(batch.said))
 
 
 class NoFalseNegatives(FalseNegatives):

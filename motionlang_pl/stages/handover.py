@@ -22,6 +22,7 @@ VOCABULARY_MODULES = {
     "text_lexical_head",
     "motion_lexical_head",
     "decoder",
+    "content_head",
 }
 
 
@@ -123,8 +124,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A stage's checkpoint as plain data, memory-mapped; never unpickles.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is truncated, holds objects, or was not written by a stage.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; train one first (`make help` lists the stages)")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:

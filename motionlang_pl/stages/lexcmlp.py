@@ -16,14 +16,15 @@ from torch.func import functional_call
 from motionlang_pl.data.batch import Batch, Corpus, Motion
 from motionlang_pl.distributed import gather, gather_plain
 from motionlang_pl.losses.contrastive import info_nce, queued_info_nce
-from motionlang_pl.losses.lexical import active_terms, flops, mean_norm
+from motionlang_pl.losses.lexical import flops
+from motionlang_pl.metrics.representation import mean_active, mean_norm
 from motionlang_pl.metrics.term_use import alarms
 from motionlang_pl.models.heads import FrameProjection, TermHead
 from motionlang_pl.models.motion_encoder import MotionEncoder
 from motionlang_pl.models.queue import MomentumQueue, SlowModules, SparseQueue
 from motionlang_pl.models.temperature import Temperature
 from motionlang_pl.models.text_encoder import SmallText, TextModel
-from motionlang_pl.models.tokenizer import Tokens
+from motionlang_pl.models.tokenizer import Tokens, words_alone
 from motionlang_pl.motion.skeleton import Skeleton, skeleton
 from motionlang_pl.scores import cosine
 from motionlang_pl.stages.base import TrainingData
@@ -44,6 +45,8 @@ class LexCMLP(LexicalRetrievalStage):
         motion_encoder: Builds the trunk for a skeleton.
         text: The language model, the same as LexMLM's.
         frame_stride: The trunk's tokens (frames, or a grid's cells) that are averaged into one of the lexical head.
+        pooled: A caption's tokens that its maximum is taken over: words_alone or every_token of
+            motionlang_pl.models.tokenizer.
         temperature: Where the learnable temperature starts.
         flops_text: Weight of the sparsity term on text (SPLADE: 3e-4), reached over the first third of the steps.
         flops_motion: Weight of the sparsity term on motion (SPLADE's documents: 1e-4).
@@ -53,8 +56,8 @@ class LexCMLP(LexicalRetrievalStage):
             model's head and its copy.
         false_negatives: Which pairs of a batch are no negatives; null: equal captions.
         queue: Past representations as further negatives; null: none.
-        compare: The score of two sets of vectors; the alternative is motionlang_pl.scores.dot, which sees their scale
-            (SPLADE), from a temperature of 1 and without a queue.
+        compare: The score of two sets of vectors; the alternative, motionlang_pl.scores.dot, counts the vectors'
+            lengths, too (SPLADE's score): give it temperature 1 and no queue.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -64,6 +67,7 @@ class LexCMLP(LexicalRetrievalStage):
         motion_encoder: Callable[[Skeleton], MotionEncoder] = MotionEncoder,
         text: TextModel | None = None,
         frame_stride: int = 4,
+        pooled: Callable[[Tokens], Tensor] = words_alone,
         temperature: float = 0.07,
         flops_text: float = 3e-4,
         flops_motion: float = 1e-4,
@@ -83,6 +87,7 @@ class LexCMLP(LexicalRetrievalStage):
         self.build_motion_encoder = motion_encoder
         self.text = text or SmallText()
         self.frame_stride = frame_stride
+        self.pooled = pooled
         self.start_temperature = temperature
         self.flops_text = flops_text
         self.flops_motion = flops_motion
@@ -107,8 +112,8 @@ class LexCMLP(LexicalRetrievalStage):
         self.temperature = Temperature(self.start_temperature)
         if self.queue is not None:
             self.slow = SlowModules({name: getattr(self, name) for name in ENCODERS}, self.queue.momentum)
-            self.past_texts = SparseQueue(self.queue.size, self.queue.terms)
-            self.past_motions = SparseQueue(self.queue.size, self.queue.terms)
+            self.past_texts = SparseQueue(self.queue.size, self.queue.terms, captions=2)
+            self.past_motions = SparseQueue(self.queue.size, self.queue.terms, captions=2)
 
     def begin(self, data: TrainingData) -> None:
         """Settles the heads' offsets, see `settle_offsets`."""
@@ -118,7 +123,7 @@ class LexCMLP(LexicalRetrievalStage):
 
     @torch.no_grad()
     def settle_offsets(self, batch: Batch) -> None:
-        """Shifts both heads so that each term is active in `start_share` of the samples.
+        """Shifts both heads so that each term is active in `start_share` of the motions, and of their sentences.
 
         Masked modelling leaves a term's logit near the logarithm of how common the word is, in every sample, and a
         softmax leaves a common offset free: a ReLU would see common words everywhere and rare ones nowhere. After the
@@ -127,7 +132,8 @@ class LexCMLP(LexicalRetrievalStage):
         """
         assert batch.motion is not None and batch.captions is not None
         self.eval()
-        self.text_lexical_head.settle(self._text_maxima(self.tokenize(batch.captions)), self.start_share)
+        sentences = list(dict.fromkeys(batch.captions))  # else a common one would be the middle itself, with no term
+        self.text_lexical_head.settle(self._text_maxima(self.tokenize(sentences)), self.start_share)
         self.motion_lexical_head.settle(self._motion_maxima(batch.motion), self.start_share)
         self.train()
 
@@ -149,8 +155,8 @@ class LexCMLP(LexicalRetrievalStage):
         return self.motion_lexical_head.maxima(projected.tokens, projected.mask, self.word_embeddings.weight)
 
     def _text_maxima(self, tokens: Tokens) -> Tensor:
-        encoding = self.encode_text(tokens)
-        return self.text_lexical_head.maxima(encoding.tokens, encoding.mask, self.word_embeddings.weight)
+        states = self.encode_text(tokens).tokens
+        return self.text_lexical_head.maxima(states, self.pooled(tokens), self.word_embeddings.weight)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Term weights of a batch's captions and motions, (B, V) each."""
@@ -173,7 +179,7 @@ class LexCMLP(LexicalRetrievalStage):
         values = {"loss": loss, "contrast": contrast, "flops_text": text_flops, "flops_motion": motion_flops}
         self.record("train", {**values, "temperature": self.temperature.value})
         for name, vectors in (("text", text), ("motion", motion)):
-            shape = {f"active_terms_{name}": active_terms(vectors), f"norm_{name}": mean_norm(vectors)}
+            shape = {f"active_terms_{name}": mean_active(vectors), f"norm_{name}": mean_norm(vectors)}
             self.record("lexical", shape)
         return loss
 
@@ -182,19 +188,19 @@ class LexCMLP(LexicalRetrievalStage):
         scores, ignore = self.temperature(self.score(text, motion)), self.false_negatives(batch)
         if self.queue is None:
             return info_nce(scores, ignore)
-        sentence = gather_plain(batch.sentence)
+        captions = torch.stack((gather_plain(batch.sentence), gather_plain(batch.said)), dim=1)
         contrast = queued_info_nce(
             scores,
             self.temperature(self.past_motions.cosines(text)),
             self.temperature(self.past_texts.cosines(motion)),
             ignore,
-            self.past_motions.ignored(sentence),
-            self.past_texts.ignored(sentence),
+            self.past_motions.ignored(captions),
+            self.past_texts.ignored(captions),
         )
         with torch.no_grad():
             slow_text, slow_motion = functional_call(self, self.slow.parameters_by_name(), (batch,))
-        self.past_texts.push(gather_plain(slow_text), sentence)
-        self.past_motions.push(gather_plain(slow_motion), sentence)
+        self.past_texts.push(gather_plain(slow_text), captions)
+        self.past_motions.push(gather_plain(slow_motion), captions)
         return contrast
 
     def warn_of_collapse(self, use: dict[str, Tensor], name: str) -> None:

@@ -15,6 +15,7 @@ from motionlang_pl.losses.masked import masked_cross_entropy
 from motionlang_pl.models.bottleneck import LexicalDecoder, softmax_bottleneck
 from motionlang_pl.models.masking import mask_tokens
 from motionlang_pl.models.text_encoder import SmallText, TextModel
+from motionlang_pl.models.tokenizer import Tokens, words_alone
 from motionlang_pl.stages.base import Stage, TrainingData
 
 
@@ -26,6 +27,8 @@ class LexMLM(Stage):
         encoder_rate: Share of a caption's words that are masked for the encoder (LexMAE: 0.3).
         decoder_rate: Share masked for the decoder, the encoder's among them (LexMAE: 0.5).
         decoder_depth: Layers of the decoder (LexMAE: 2).
+        pooled: The tokens that the bottleneck's maximum is taken over: words_alone or every_token of
+            motionlang_pl.models.tokenizer.
         bottleneck: Turns the largest logits and the word embeddings into the decoder's first word; the alternative is
             motionlang_pl.models.bottleneck.saturated_bottleneck.
         optimization: Learning rates and schedule.
@@ -40,6 +43,7 @@ class LexMLM(Stage):
         encoder_rate: float = 0.3,
         decoder_rate: float = 0.5,
         decoder_depth: int = 2,
+        pooled: Callable[[Tokens], Tensor] = words_alone,
         bottleneck: Callable[[Tensor, Tensor], Tensor] = softmax_bottleneck,
         **kwargs: Any,
     ) -> None:
@@ -53,6 +57,7 @@ class LexMLM(Stage):
         self.encoder_rate = encoder_rate
         self.decoder_rate = decoder_rate
         self.decoder_depth = decoder_depth
+        self.pooled = pooled
         self.bottleneck = bottleneck
 
     def assemble(self, corpus: Corpus) -> None:
@@ -76,7 +81,7 @@ class LexMLM(Stage):
 
         encoding = self.encode_text(tokens, ids)
         encoder_logits = self.text_lexical_head(encoding.tokens[chosen], words)
-        maxima = self.text_lexical_head.maxima(encoding.tokens, encoding.mask, words)
+        maxima = self.text_lexical_head.maxima(encoding.tokens, self.pooled(tokens), words)
         states = self.decoder(self.bottleneck(maxima, words), self.word_embeddings(decoder_ids), tokens)
         decoder_logits = self.decoder.lexical_head(states[decoder_chosen], words)
 
@@ -92,4 +97,4 @@ class LexMLM(Stage):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The same, with each sample's masks fixed."""
-        self.record("val", self.losses(batch))
+        self.record_validation(batch, self.losses(batch))

@@ -119,4 +119,4 @@ class LexMMM(Stage):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The same, with each sample's masks fixed."""
-        self.record("val", self.losses(batch))
+        self.record_validation(batch, self.losses(batch))

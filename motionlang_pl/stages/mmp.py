@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from motionlang_pl.data.batch import Batch, Corpus
-from motionlang_pl.losses.masked import masked_l1
+from motionlang_pl.losses.masked import all_frames, masked_l1
 from motionlang_pl.models.encoding import Encoding
 from motionlang_pl.models.masking import normal, span_hidden
 from motionlang_pl.models.motion_encoder import MotionEncoder
@@ -22,6 +22,7 @@ class MMP(Stage):
     Args:
         motion_encoder: Builds the trunk for a skeleton.
         longest_span: Frames; a span's length is drawn from U(1, longest_span) (sec. 3.1: 30).
+        loss_on: What is predicted: all_frames or hidden_frames of motionlang_pl.losses.masked.
         optimization: Learning rates and schedule.
         init_from: Modules to take over.
     """
@@ -29,11 +30,16 @@ class MMP(Stage):
     reads = "motion"
 
     def __init__(
-        self, motion_encoder: Callable[[Skeleton], MotionEncoder] = MotionEncoder, longest_span: int = 30, **kwargs: Any
+        self,
+        motion_encoder: Callable[[Skeleton], MotionEncoder] = MotionEncoder,
+        longest_span: int = 30,
+        loss_on: Callable[[Tensor, Tensor], Tensor] = all_frames,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.build_motion_encoder = motion_encoder
         self.longest_span = longest_span
+        self.loss_on = loss_on
 
     def assemble(self, corpus: Corpus) -> None:
         """Adapter and trunk."""
@@ -43,8 +49,8 @@ class MMP(Stage):
         self.motion_adapter.hidden.requires_grad_(False)  # noise tells nothing of where it is
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """L1 over all real frames (the loss), and over the hidden span alone."""
-        _, l1, hidden_l1 = encode_noised(self, batch, self.longest_span)
+        """L1 over all real frames (the loss, unless `loss_on` says otherwise), and over the hidden span alone."""
+        _, l1, hidden_l1 = encode_noised(self, batch, self.longest_span, self.loss_on)
         return {"loss": l1, "hidden_l1": hidden_l1}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -55,7 +61,7 @@ class MMP(Stage):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The same, with each sample's span fixed."""
-        self.record("val", self.losses(batch))
+        self.record_validation(batch, self.losses(batch))
 
     def reconstruct(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Motions whose span was noise as they are predicted, features as stored (B, T, C), and the span (B, T)."""
@@ -63,14 +69,20 @@ class MMP(Stage):
         return self.motion_adapter.restore(predicted), hidden.any(dim=2)
 
 
-def encode_noised(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encoding, Tensor, Tensor]:
-    """Encodes motions of which a span is noise, and decodes them: L1 over all real frames, and over the hidden span."""
+def encode_noised(
+    stage: Stage, batch: Batch, longest_span: int, loss_on: Callable[[Tensor, Tensor], Tensor] = all_frames
+) -> tuple[Encoding, Tensor, Tensor]:
+    """Encodes motions of which a span is noise, and decodes them: L1 where the loss is, and over the hidden span."""
     assert batch.motion is not None
     encoding, predicted, hidden = _predict(stage, batch, longest_span)
     target = stage.motion_adapter.standardise(batch.motion.features)
     real = batch.motion.mask[..., None].expand_as(target)
     columns = stage.motion_adapter.hidden_columns(hidden) & real
-    return encoding, masked_l1(predicted, target, real), masked_l1(predicted.detach(), target, columns)
+    return (
+        encoding,
+        masked_l1(predicted, target, loss_on(real, columns)),
+        masked_l1(predicted.detach(), target, columns),
+    )
 
 
 def _predict(stage: Stage, batch: Batch, longest_span: int) -> tuple[Encoding, Tensor, Tensor]:

@@ -68,7 +68,10 @@ class RetrievalStage(Stage):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects vectors."""
         assert batch.motion is not None and batch.captions is not None
-        text, motion = self.text_vectors(batch.captions), self.motion_vectors(batch.motion)
+        self.collect(batch, self.text_vectors(batch.captions), self.motion_vectors(batch.motion))
+
+    def collect(self, batch: Batch, text: Tensor, motion: Tensor) -> None:
+        """Keeps a validation batch's vectors for the metrics."""
         self.val_metrics.update(batch.sample, text, motion, batch.sentence)
 
     def on_validation_epoch_end(self) -> None:
@@ -83,7 +86,8 @@ class RetrievalStage(Stage):
 class LexicalRetrievalStage(RetrievalStage):
     """A retrieval stage whose vectors are weights of terms (B, V): validation also tells how they use the vocabulary.
 
-    Named before another base class: ``class DenseLexical(LexicalRetrievalStage, Dense)``.
+    Must be the first base, so that its methods come before another's: ``class DenseLexical(LexicalRetrievalStage,
+    Dense)``.
     """
 
     def take_text(self, parts: TextParts) -> None:
@@ -97,11 +101,9 @@ class LexicalRetrievalStage(RetrievalStage):
         """The vocabulary."""
         return self.tokenizer.terms
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects vectors, and counts how they use the vocabulary."""
-        assert batch.motion is not None and batch.captions is not None
-        text, motion = self.text_vectors(batch.captions), self.motion_vectors(batch.motion)
-        self.val_metrics.update(batch.sample, text, motion, batch.sentence)
+    def collect(self, batch: Batch, text: Tensor, motion: Tensor) -> None:
+        """Counts how the vectors use the vocabulary, too."""
+        super().collect(batch, text, motion)
         self.text_use.update(text, batch.sample)
         self.motion_use.update(motion, batch.sample)
 

@@ -1,4 +1,4 @@
-"""TMR with a raw lexical head and no pretraining: a baseline of LexMotion's tables (Lyu et al., ICLR 2025, daggers)."""
+"""TMR with a raw lexical head: a baseline of LexMotion's tables (Lyu et al., ICLR 2025, rows with daggers)."""
 
 from __future__ import annotations
 

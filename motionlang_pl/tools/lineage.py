@@ -14,8 +14,6 @@ def lineage(checkpoint: Path) -> None:
     Raises:
         FileNotFoundError, ValueError: no such file, or not a stage's checkpoint.
     """
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; train one first (`make help` lists the stages)")
     record = read_checkpoint(checkpoint)["lineage"]
     print("\n".join(tree(record, str(checkpoint), file_sha256(checkpoint))))
 

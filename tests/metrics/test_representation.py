@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionlang_pl.metrics.representation import active_terms, collapse, hub_terms, term_grounding
+from motionlang_pl.metrics.representation import (
+    active_terms,
+    collapse,
+    hub_terms,
+    mean_active,
+    mean_norm,
+    term_grounding,
+)
 
 # 6 terms; motion 0 means terms 1 and 2, motion 1 means term 4; term 0 is always said.
 VECTORS = torch.tensor([[3.0, 2.0, 1.0, 0.5, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0, 2.0, 1.0]])
@@ -66,12 +73,13 @@ def test_motions_must_match_sentences_or_name_their_owner() -> None:
 
 def test_collapse_is_seen_as_dead_dense_or_alike() -> None:
     healthy = collapse(torch.eye(4, 10))
-    assert healthy == {"dead_vectors": 0, "dense_vectors": 0, "hub_weight": 0, "same_strongest": 25}
-    assert collapse(torch.zeros(4, 10)) == {
-        "dead_vectors": 100,
-        "dense_vectors": 0,
-        "hub_weight": 0,
-        "same_strongest": 0,
-    }
+    assert healthy == {"dead_share": 0, "dense_share": 0, "hub_share": 0, "same_strongest": 25}
+    dead = collapse(torch.zeros(4, 10))
+    assert dead == {"dead_share": 100, "dense_share": 0, "hub_share": 0, "same_strongest": 0}
     alike = collapse(torch.arange(10.0).expand(4, 10))
-    assert alike["dense_vectors"] == 100 and alike["hub_weight"] == 100 and alike["same_strongest"] == 100
+    assert alike["dense_share"] == 100 and alike["hub_share"] == 100 and alike["same_strongest"] == 100
+
+
+def test_the_mean_number_of_active_terms_and_the_mean_length() -> None:
+    vectors = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    assert mean_active(vectors) == 1.5 and mean_norm(vectors) == 3

@@ -4,8 +4,8 @@ import pytest
 import torch
 from entmax import sparsemax
 
-from motionlang_pl.models.codebook import Codebook, CodebookQuery, ContentHead
-from motionlang_pl.models.restart import Candidates, Restart, between, candidates
+from motionlang_pl.models.codebook import Codebook, CodebookQuery, ContentHead, cosine_match, dot_match
+from motionlang_pl.models.restart import Candidates, Restart, between, candidates, either
 
 
 @pytest.fixture
@@ -43,6 +43,15 @@ def test_assignments_by_their_formula(codebook):
     unit = [rows / rows.norm(dim=1, keepdim=True) for rows in (x[1, :3], codebook.codewords)]
     best = (unit[0] @ unit[1].T * (4 / 2.0)).amax(0)
     torch.testing.assert_close(codebook.assign(x, mask, 2.0)[1], sparsemax(best, dim=-1))
+
+
+def test_matches_are_cosines_or_inner_products():
+    x, _ = queries()
+    codewords = 3 * torch.randn(5, 16, generator=torch.Generator().manual_seed(1))
+    products = torch.einsum("bnd,kd->bnk", x, codewords)
+    torch.testing.assert_close(dot_match(x, codewords), products / 4)
+    lengths = x.norm(dim=2)[..., None] * codewords.norm(dim=1)
+    torch.testing.assert_close(cosine_match(x, codewords), 4 * products / lengths)
 
 
 def test_a_higher_temperature_is_denser(codebook):
@@ -175,6 +184,19 @@ def test_a_new_codeword_lies_between_a_pairs_queries_without_what_all_have_in_co
     text, motion = torch.tensor([[3.0, 1, 0], [3.0, -1, 0]]), torch.tensor([[0.0, 5, 1], [0.0, 5, -1]])
     expected = torch.tensor([[0.0, 1, 1], [0.0, -1, -1]]) / 2**0.5
     torch.testing.assert_close(between(Candidates(torch.stack((text, motion), dim=1), torch.arange(2))), expected)
+
+
+def test_the_usual_restart_takes_one_query_of_a_pair_as_it_is():
+    text, motion = torch.tensor([[3.0, 1, 0], [3.0, -1, 0]]), torch.tensor([[0.0, 5, 1], [0.0, 5, -1]])
+    taken = either(Candidates(torch.stack((text, motion), dim=1), torch.tensor([4, -3])))
+    assert taken.tolist() == [text[0].tolist(), motion[1].tolist()]
+
+
+def test_a_pair_without_a_direction_leaves_the_codeword_alone():
+    codewords, restart = torch.eye(2), Restart(2, after=1)
+    alone = Candidates(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.tensor([3]))  # less its own mean it is 0
+    assert steps(restart, codewords, [0], alone) == [0]
+    assert torch.equal(codewords, torch.eye(2)) and restart.idle.tolist() == [0, 1]
 
 
 def test_candidates_depend_on_their_pair_and_key_alone():

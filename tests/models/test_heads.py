@@ -11,7 +11,6 @@ from motionlang_pl.models.heads import (
     DisentanglementHead,
     FrameProjection,
     LexicalHead,
-    Projection,
     ResidualProjection,
     WordKeepingHead,
     lexical_max,
@@ -141,10 +140,6 @@ def test_every_parameter_is_trained_by_the_tokens_alone():
         Encoding(torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool), torch.zeros(1, 6))
     ).tokens.sum().backward()
     assert all(p.grad is not None for p in module.parameters())
-
-
-def test_a_projection_has_the_width_it_is_given():
-    assert Projection(6, 3)(torch.zeros(2, 6)).shape == (2, 3)
 
 
 def test_a_residual_projection_is_the_norm_of_a_projection_and_its_perceptron():

@@ -59,6 +59,13 @@ def test_attention_falls_off_as_a_gaussian_of_time() -> None:
         torch.testing.assert_close(change, gauss * layer.attention_norm(x)[0, 4, 0])
 
 
+def test_a_long_clip_is_refined_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refiner, (x, mask) = build(LocalGaussian), tokens()
+    whole = refiner(x, mask)[0]
+    monkeypatch.setattr("motionlang_pl.models.local_gaussian.ROWS", 5)
+    torch.testing.assert_close(refiner(x, mask)[0], whole)
+
+
 def test_sigmas_are_learnt() -> None:
     refiner = build(LocalGaussian)
     x, mask = tokens()

@@ -110,6 +110,17 @@ def test_a_whole_image_has_all_its_patches_and_padding_does_not_change_it_either
     torch.testing.assert_close(alone.tokens, tokens)
 
 
+def test_what_follows_a_motions_end_in_a_whole_image_is_the_mean_pose() -> None:
+    motion = WholeImageMotion(AngleImages, SmallViT(16, 1, 2, 16))
+    spec = ANGLES._replace(mean=torch.full((29,), 0.5))
+    parts = motion.build(spec)
+    features, longer = noise(1, 37, 29), spec.mean.expand(1, 224, 29).clone()
+    longer[:, :37] = features
+    short = motion.encode(parts.adapter.eval(), parts.encoder.eval(), Motion(features, torch.ones(1, 37).bool()))
+    padded = motion.encode(parts.adapter, parts.encoder, Motion(longer, torch.ones(1, 224).bool()))
+    torch.testing.assert_close(short.tokens, padded.tokens)
+
+
 def test_a_folder_that_is_no_suitable_vit_says_so(tmp_path: Path) -> None:
     config = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     BertModel(BertConfig(vocab_size=8, **config)).save_pretrained(tmp_path / "bert")

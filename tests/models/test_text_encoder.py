@@ -30,7 +30,8 @@ from transformers import (
 from motionlang_pl.data.batch import TextSpec
 from motionlang_pl.models.bottleneck import LexicalDecoder
 from motionlang_pl.models.heads import lexical_vector
-from motionlang_pl.models.text_encoder import PretrainedText, SmallText, TextParts, Tokenizer
+from motionlang_pl.models.text_encoder import PretrainedText, SmallText, TextParts
+from motionlang_pl.models.tokenizer import Tokenizer
 
 WORDS = ["a", "the", "person", "man", "walks", "jumps", "forward", "slowly", "left", "right", "hand", "waves", "##s"]
 CAPTIONS = ["a person walks forward slowly", "the man jumps", "", "waves left hand right hand slowly"]

@@ -21,9 +21,9 @@ def test_order_company_and_padding_change_no_vector(
 ) -> None:
     more = ("--model.init_args.init_from=[]", "--trainer.max_steps=1", "--trainer.limit_val_batches=0")
     trained = motionlang_pl.load(fit(stage, synthetic, tmp_path, *more, "--data.batch_size=16") / "best.ckpt")
-    lengths = torch.tensor([40, 100, 64])
-    motions = torch.randn(3, 100, len(trained.corpus.motion.mean), generator=torch.Generator().manual_seed(0))
-    mask = torch.arange(100) < lengths[:, None]
+    lengths = torch.tensor([40, 300, 64])  # the trunk reads 256 frames at a time
+    motions = torch.randn(3, 300, len(trained.corpus.motion.mean), generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(300) < lengths[:, None]
 
     each = zip(motions.split(1), mask.split(1), lengths, strict=True)
     with torch.no_grad():

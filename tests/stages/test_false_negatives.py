@@ -20,8 +20,8 @@ CAPTIONS = ["a person walks forward.", "someone jumps twice.", "a person walks f
 
 
 def batch(captions: list[str]) -> Batch:
-    numbers = torch.arange(len(captions))
-    return Batch(numbers, numbers, torch.tensor([text_key(caption) for caption in captions]), None, captions)
+    numbers, said = torch.arange(len(captions)), torch.tensor([text_key(caption) for caption in captions])
+    return Batch(numbers, numbers, said, said, None, captions)
 
 
 def test_without_a_filter_equal_captions_are_negatives():
@@ -30,6 +30,11 @@ def test_without_a_filter_equal_captions_are_negatives():
 
 def test_equal_captions_are_marked_off_the_diagonal():
     assert EqualCaptions()(batch(CAPTIONS)).nonzero().tolist() == [[0, 2], [2, 0]]
+
+
+def test_captions_that_were_drawn_are_compared_as_well_as_first_captions():
+    drawn = batch(CAPTIONS)._replace(sentence=torch.tensor([1, 2, 3, 2]))
+    assert EqualCaptions()(drawn).nonzero().tolist() == [[0, 2], [1, 3], [2, 0], [3, 1]]
 
 
 def test_the_threshold_is_that_of_the_papers_code():

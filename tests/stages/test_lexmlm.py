@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -35,7 +36,9 @@ def test_a_new_head_starts_at_how_common_words_are_and_a_trained_one_is_left_alo
     for head in (stage.text_lexical_head, stage.decoder.lexical_head):
         torch.testing.assert_close(head.bias, expected)
 
-    stage.start_at_frequencies([stage.text_lexical_head], dict.fromkeys(captions, 2.0))
+    stage.start_at_frequencies(
+        [stage.text_lexical_head], SimpleNamespace(sentences=lambda: dict.fromkeys(captions, 2.0))
+    )
     torch.testing.assert_close(stage.text_lexical_head.bias, expected)
 
 

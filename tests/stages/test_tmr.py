@@ -10,9 +10,6 @@ import torch
 from conftest import column
 from overfit import fall, overfit
 
-import motionlang_pl
-from motionlang_pl.data.batch import Motion
-
 
 @pytest.fixture(scope="module")
 def trained(fit: Callable[..., Path], synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,18 +27,6 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trained: Path) -> None:
     names = ("loss", "text_to_motion", "motion_to_motion", "kl", "closeness", "contrast")
     loss, from_text, from_motion, kl, closeness, contrast = (column(trained, f"train/{name}")[0] for name in names)
     assert loss == pytest.approx(from_text + from_motion + 1e-5 * kl + 1e-5 * closeness + 0.1 * contrast, rel=1e-5)
-
-
-def test_a_motion_and_a_caption_have_one_vector_whatever_their_company(trained: Path) -> None:
-    stage = motionlang_pl.load(trained / "best.ckpt")
-    long, short = torch.randn(2, 300, 263, generator=torch.Generator().manual_seed(0))  # longer than any trunk's window
-    alone = stage.motion_vectors(Motion(short[None, :50], torch.ones(1, 50, dtype=torch.bool)))
-    mask = torch.stack((torch.ones(300, dtype=torch.bool), torch.arange(300) < 50))
-    company = stage.motion_vectors(Motion(torch.stack((long, short)), mask))
-    torch.testing.assert_close(company[1], alone[0], rtol=0, atol=1e-5)
-    alone = stage.text_vectors(["a person walks forward."])
-    company = stage.text_vectors(["a person slowly lifts the left arm, then jumps twice.", "a person walks forward."])
-    torch.testing.assert_close(company[1], alone[0], rtol=0, atol=1e-5)
 
 
 def test_the_language_model_is_frozen_and_without_dropout(

@@ -22,6 +22,8 @@ INSTALLED := $(if $(wildcard pyproject.toml),$(VENV)/.installed)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export TOKENIZERS_PARALLELISM := false
 
+$(if $(wildcard configs/$(SIZE)/run.yaml),,$(error SIZE=$(SIZE): say tiny, small or paper))
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check pipeline mmp cmmm lexmlm lexmmm lexcmlp codebook cstar tmr tmrlexical dense denselexical maxsim table
 .SECONDARY:

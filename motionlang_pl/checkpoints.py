@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from motionlang_pl.stages.base import Stage
 
 STOPPED = 75  # exit status of a fit that a signal stopped: sysexits' EX_TEMPFAIL, "try again"
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what schedulers send some time before they kill
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # of schedulers before they kill, and Ctrl-C
 
 
 class StageCheckpoints(Checkpoint):
@@ -28,9 +28,12 @@ class StageCheckpoints(Checkpoint):
     Until then the best so far is `best.partial.ckpt`, so that Make does not take a killed stage for a finished one. A
     run without validation publishes its last state.
 
-    On SIGTERM or SIGUSR1 the step is finished, `last.ckpt` written, and the fit exits with status 75, on all processes.
-    At an epoch's last step that is after the validation; a process that is killed during a validation within an epoch
-    resumes after it, without it.
+    The last step is validated, wherever it stands in its epoch. Weights that are not finite are never written: the fit
+    ends with an error.
+
+    On SIGTERM, SIGUSR1 or Ctrl-C the step is finished, `last.ckpt` written, and the fit exits with status 75, on all
+    processes; a second Ctrl-C stops at once. At an epoch's last step that is after the validation; a process that is
+    killed during a validation within an epoch resumes after it, without it.
 
     Args:
         folder: Where the checkpoints stand.
@@ -41,6 +44,7 @@ class StageCheckpoints(Checkpoint):
         self.folder = folder
         self.every_n_steps = every_n_steps
         self.best_score: float | None = None
+        self.best_step = 0
         self.saved_step = 0
         self._signal = 0
         self._step = 0
@@ -52,12 +56,12 @@ class StageCheckpoints(Checkpoint):
         return type(self).__name__
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score so far."""
-        return {"best_score": self.best_score}
+        """The best score so far, and its step."""
+        return {"best_score": self.best_score, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the best score of the interrupted run."""
-        self.best_score = state_dict["best_score"]
+        self.best_score, self.best_step = state_dict["best_score"], state_dict.get("best_step", 0)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Refuses to go on from averaged weights as if they were those that the optimizer left."""
@@ -90,6 +94,8 @@ class StageCheckpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Writes `last.ckpt`, but not at an epoch's last batch: there the validation would be lost to a resume."""
+        if 0 <= trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True  # Lightning then validates, whatever is due; it would end here in any case
         stepped, self._step = trainer.global_step > self._step, trainer.global_step
         if stepped and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self._save_if_due(trainer)
@@ -103,8 +109,8 @@ class StageCheckpoints(Checkpoint):
         score = float(trainer.callback_metrics[pl_module.monitor])
         sign = 1 if pl_module.mode == "max" else -1
         if math.isfinite(score) and (self.best_score is None or sign * score > sign * self.best_score):
-            self.best_score = score
-            trainer.save_checkpoint(self.folder / "best.partial.ckpt")
+            self.best_score, self.best_step = score, trainer.global_step
+            self._save(trainer, "best.partial.ckpt")
             if self.saved_step == trainer.global_step:  # within an epoch: what was saved before knows of no new best
                 self._save_last(trainer)
 
@@ -127,9 +133,25 @@ class StageCheckpoints(Checkpoint):
                 shutil.copyfile(last, self.folder / "best.copy.ckpt")
                 os.replace(self.folder / "best.copy.ckpt", best)
         trainer.strategy.barrier()
+        self._say_published(trainer, pl_module)
 
     def _note(self, number: int, frame: Any) -> None:
         self._signal = number
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            os.write(2, b"motionlang: stopping after this step; Ctrl-C again stops at once, without last.ckpt\n")
+
+    @rank_zero_only
+    def _say_published(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        best = self.folder / "best.ckpt"
+        if trainer.interrupted or not best.is_file():
+            return
+        if self.best_score is None:
+            print(f"{best}: step {trainer.global_step}, not validated", flush=True)
+        else:
+            assert isinstance(pl_module, Stage)
+            score = f"{pl_module.monitor} {self.best_score:.4g}"
+            print(f"{best}: step {self.best_step} of {trainer.global_step}, {score}", flush=True)
 
     @rank_zero_only
     def _say_stopped(self, step: int) -> None:
@@ -147,5 +169,14 @@ class StageCheckpoints(Checkpoint):
             self._save_last(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
+        self._save(trainer, "last.ckpt")
         self.saved_step = trainer.global_step
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+
+    def _save(self, trainer: Trainer, name: str) -> None:
+        for weight, value in trainer.lightning_module.named_parameters():
+            if not value.isfinite().all():
+                raise ValueError(
+                    f"{weight} is not finite after step {trainer.global_step}: the fit has diverged, {name} is not "
+                    "written; lower --model.init_args.optimization.lr, or leave 16 bits by --trainer.precision 32-true"
+                )
+        trainer.save_checkpoint(self.folder / name)

@@ -13,7 +13,9 @@ from typing import Any
 HELP = """\
 motionlang: staged pretraining of motion-language models
 
-  motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage; `validate` computes its val metrics
+  motionlang fit --config stages/lexcmlp.yaml --data.store STORE     train a stage, at its published size unless further
+                                                                     configs say otherwise (`make lexcmlp SIZE=small`
+                                                                     adds them); `validate` computes its val metrics
   motionlang prepare {humanml3d,kitml,amass,babel,import,...} ...    raw data to a store (`prepare --help` lists all)
   motionlang check FOLDER                                            a store: what is in it, what is wrong with it;
                                                                      a raw folder: are its columns those we compute
@@ -75,8 +77,13 @@ def main(args: list[str] | None = None) -> None:
         sys.exit("motionlang: interrupted")
 
 
-def _told(error: BaseException | None) -> BaseException | None:
-    """The error, or the first of its causes, that is meant for the user: that the package raised, or Lightning."""
+def _told(error: BaseException | None) -> object:
+    """What is meant for the user: a file that cannot be used, or the first cause that the package raised, or Lightning.
+
+    None where there is no such cause.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     speakers = (sys.modules.get(name) for name in ("motionlang_pl", "lightning"))
     folders = [Path(str(module.__file__)).parent for module in speakers if module is not None]
     while error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from torch.optim import Optimizer
 
 from motionlang_pl.data.batch import Batch
@@ -32,6 +34,17 @@ class RunReport(Callback):
             f"seed {data.seed}",
             flush=True,
         )
+        if pl_module.device.type == "cpu" and "bf16" in str(trainer.precision):
+            rank_zero_warn("bf16 on a CPU is slow without AMX or AVX512-BF16: --trainer.precision 32-true, SIZE=small")
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A line in a log file, where there is no progress bar to look at."""
+        if trainer.state.fn != TrainerFn.FITTING or sys.stdout.isatty():
+            return
+        assert isinstance(pl_module, Stage)
+        shown = (f"{name} {trainer.callback_metrics[name]:.4g}" for name in ("train/loss", pl_module.monitor))
+        print(f"step {trainer.global_step}: {', '.join(shown)}", flush=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -62,6 +75,8 @@ class RunReport(Callback):
 class MetricsCSV(CSVLogger):
     """`metrics.csv` in the run's folder; a resumed run keeps the rows up to the step that it resumes from.
 
+    An earlier run's file stays until there is something to write: a fit may still be refused.
+
     Args:
         folder: The run's folder.
         resume_step: Global step of the checkpoint that the run resumes from; 0 starts the file anew.
@@ -70,18 +85,27 @@ class MetricsCSV(CSVLogger):
     def __init__(self, folder: Path, resume_step: int = 0) -> None:
         super().__init__(save_dir=folder.parent, name=folder.name, version="", flush_logs_every_n_steps=50)
         self._kept: list[dict[str, float]] = []
-        path = folder / "metrics.csv"
-        if resume_step and path.is_file():
-            with path.open(newline="") as file:
+        self._path, self._began = folder / "metrics.csv", False
+        if resume_step and self._path.is_file():
+            with self._path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
             kept = [row for row in rows if row["step"] and int(float(row["step"])) < resume_step]
             self._kept = [{name: float(value) for name, value in row.items() if value} for row in kept]
 
     @property
     def experiment(self) -> _ExperimentWriter:
-        """Lightning's writer, which starts with the rows that were kept."""
-        first = self._experiment is None
+        """Lightning's writer, which would remove an earlier file at once."""
+        earlier = self._path.read_bytes() if self._experiment is None and self._path.is_file() else None
         writer = super().experiment
-        if first and isinstance(writer, _ExperimentWriter):
-            writer.metrics.extend(self._kept)
+        if earlier is not None and isinstance(writer, _ExperimentWriter):
+            self._path.write_bytes(earlier)
         return writer  # type: ignore[no-any-return]
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Adds a row; the first starts the file anew with the rows that were kept."""
+        if not self._began:
+            self._began = True
+            self.experiment.metrics.extend(self._kept)
+            self._path.unlink(missing_ok=True)
+        super().log_metrics(metrics, step)

@@ -48,6 +48,8 @@ def run(args: list[str]) -> None:
     warnings.filterwarnings("ignore", message=".*model that overrides the configure_model callback.*")
     # The data module keeps its place in the epoch.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+    # Metrics of retrieval are gathered before they are computed.
+    warnings.filterwarnings("ignore", message=".*when logging on epoch level in distributed setting.*")
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector", "trainer.setup"):
         logging.getLogger(f"lightning.pytorch.{name}").addFilter(_says_something)
     MotionLanguageCLI(
@@ -77,22 +79,30 @@ class StageParser(OneLineErrors, LightningArgumentParser):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes config.yaml into the run's folder, whatever the loggers are; dashboards show it too."""
+    """Writes config.yaml into the run's folder, whatever the loggers are; dashboards show it too.
+
+    It waits until training starts: a fit that is refused leaves an earlier run's as it is.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Too early."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the whole merged config as one file."""
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.save_config(trainer, pl_module, "fit")
+
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Writes the whole merged config as one file; only a fit does, so that an evaluation leaves it alone."""
-        if stage == "fit":
-            folder = Path(trainer.default_root_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            self.parser.save(
-                self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=False
-            )
-            for logger in trainer.loggers:
-                if isinstance(logger, Board):
-                    logger.show_config(self.parser.dump(self.config, skip_none=False))
+        """See `on_train_start`."""
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=False)
+        for logger in trainer.loggers:
+            if isinstance(logger, Board):
+                logger.show_config(self.parser.dump(self.config, skip_none=False))
 
 
 class Averaging(EMAWeightAveraging):
@@ -165,6 +175,8 @@ class MotionLanguageCLI(LightningCLI):
         arguments.trainer.default_root_dir = str(self.folder)
         if arguments.wandb not in (None, "offline", "online"):
             raise ValueError(f"--wandb {arguments.wandb}: say offline or online")
+        if self.subcommand == "fit":
+            self.folder.mkdir(parents=True, exist_ok=True)
         self.ckpt_path, self.resume_step = None, 0
         if arguments.ckpt_path is not None:
             name = arguments.ckpt_path

@@ -88,6 +88,14 @@ def test_a_process_stopped_within_an_epoch_resumes_exactly(synthetic: Path, whol
     assert_resumes_exactly(whole, command, tmp_path / "mmp")
 
 
+def test_ctrl_c_stops_as_gently_and_tells_of_a_second_one(synthetic: Path, tmp_path: Path) -> None:
+    command = [*arguments(synthetic, tmp_path, "--data.num_workers=1"), *signalled(signal.SIGINT, 5)]
+    done = in_a_process([*command, "--trainer.callbacks.group=true"])
+    assert done.returncode == STOPPED, done.stderr
+    assert "Ctrl-C again stops at once" in done.stderr and "stopped by SIGINT after step 6" in done.stderr
+    assert torch.load(tmp_path / "mmp/last.ckpt", weights_only=True)["global_step"] == 6
+
+
 def test_a_signal_to_the_loaders_workers_too_stops_the_run_alike(synthetic: Path, tmp_path: Path) -> None:
     command = [*arguments(synthetic, tmp_path, "--data.num_workers=1"), *signalled(signal.SIGTERM, 5)]
     done = in_a_process([*command, "--trainer.callbacks.group=true"])

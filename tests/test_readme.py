@@ -60,6 +60,12 @@ def test_a_documented_make_target_exists(target: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_an_unknown_size_is_refused_by_make() -> None:
+    command = ["make", "-n", "mmp", "STORE=somewhere", "SIZE=tinny"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "SIZE=tinny: say tiny, small or paper" in done.stderr
+
+
 def test_the_test_command_of_the_readme_is_what_ci_ends_with() -> None:
     assert "make test " in TEXT
     assert (ROOT / ".ci/run").read_text().strip().endswith("make test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -99,7 +100,7 @@ def test_a_fresh_fit_keeps_the_earlier_best(synthetic: Path, tmp_path: Path) -> 
     assert {"best.ckpt", "best.previous.ckpt", "last.ckpt"} <= {file.name for file in (tmp_path / "mmp").iterdir()}
 
 
-def test_a_resume_with_other_rates_or_another_size_is_refused_on_one_line(
+def test_a_resume_with_other_options_or_another_size_is_refused_on_one_line(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
     fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1")
@@ -107,9 +108,55 @@ def test_a_resume_with_other_rates_or_another_size_is_refused_on_one_line(
         ("--model.init_args.optimization.lr=0.5", "began with lr 0.002, the config says 0.5"),
         ("--model.init_args.optimization.weight_decay=0.5", "the config says 0.5"),
         ("--model.init_args.motion_encoder.init_args.width=32", "does not fit the config"),
+        ("--model.init_args.longest_span=7", "began with longest_span 30, the config says 7"),
+        ("--data.batch_size=7", "began with --data.batch_size 64, this run has 7"),
+        ("--seed_everything=7", "began with --seed_everything 0, this run has 7"),
     ):
         with pytest.raises(SystemExit, match=said):
             fit("mmp", synthetic, tmp_path, "--trainer.max_steps=2", "--ckpt_path=last", option)
+
+
+def test_a_fit_that_is_refused_leaves_an_earlier_run_as_it_was(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    more = ("--trainer.max_steps=2", "--trainer.log_every_n_steps=1", "--wandb=offline", "--tensorboard")
+    run = fit("mmp", synthetic, tmp_path, *more)
+    before = {file.name: file.read_bytes() for file in run.iterdir() if file.is_file()}
+    assert {"config.yaml", "metrics.csv", "wandb_id", "best.ckpt", "last.ckpt"} <= before.keys()
+    for wrong in (
+        "--data.batch_size=0",
+        "--data.features=smpl_rot6d",
+        "--model.init_args.optimization.lr_of={nope: 1.0}",
+        "--ckpt_path=last --model.init_args.optimization.lr=0.5",
+    ):
+        with pytest.raises(SystemExit):
+            fit("mmp", synthetic, tmp_path, *more, *wrong.split(" ", 1 if wrong.startswith("--ckpt") else 0))
+        assert {file.name: file.read_bytes() for file in run.iterdir() if file.is_file()} == before, wrong
+
+
+def test_weights_that_are_not_finite_are_neither_published_nor_taken_over(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    diverges = ("--model.init_args.optimization.lr=1e30", "--trainer.gradient_clip_val=0", "--trainer.max_steps=3")
+    with pytest.raises(SystemExit, match=r"is not finite after step 3: the fit has diverged, .*precision 32-true"):
+        fit("mmp", synthetic, tmp_path, *diverges)
+    assert not list((tmp_path / "mmp").glob("*.ckpt"))
+    run = fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1")
+    checkpoint = torch.load(run / "best.ckpt", weights_only=True)
+    checkpoint["state_dict"]["motion_encoder.start"][...] = math.nan
+    torch.save(checkpoint, run / "best.ckpt")
+    with pytest.raises(SystemExit, match=r"mmp/best.ckpt: motion_encoder.start is not finite"):
+        fit("cmmm", synthetic, tmp_path, "--trainer.max_steps=1")
+
+
+def test_the_last_step_is_validated_and_a_fit_ends_with_what_it_publishes(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit("mmp", synthetic, tmp_path, "--trainer.max_steps=3", "--data.batch_size=16")  # within the first epoch
+    score = column(run, "val/loss")
+    assert len(score) == 1 and capsys.readouterr().out.endswith(f"best.ckpt: step 3 of 3, val/loss {score[0]:.4g}\n")
+    fit("mmp", synthetic, tmp_path, "--trainer.max_steps=3", "--data.batch_size=16", "--data.val_split=null")
+    assert capsys.readouterr().out.endswith("best.ckpt: step 3, not validated\n")
 
 
 def test_a_run_without_validation_publishes_its_last_state_after_a_resume_too(

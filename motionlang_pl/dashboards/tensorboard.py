@@ -21,7 +21,7 @@ class TensorBoard(TensorBoardLogger, Board):
     """
 
     def __init__(self, folder: Path, resume_step: int = 0) -> None:
-        super().__init__(folder, name="tensorboard", version="", purge_step=resume_step)
+        super().__init__(folder, "tensorboard", version="", default_hp_metric=False, purge_step=resume_step)
 
     def show_motions(self, strips: Sequence[Strip], skeleton: Skeleton, step: int) -> None:
         """One picture of all."""

@@ -22,6 +22,8 @@ from motionlang_pl.plots import Pixels, Strip, draw_strips, pixels
 from motionlang_pl.stages.base import Stage
 from motionlang_pl.stages.handover import file_sha256, read_checkpoint
 
+RUN_ID = "wandb_id"
+
 
 class WeightsAndBiases(WandbLogger, Board):
     """A run in the project `motionlang` (or $WANDB_PROJECT): its group is the folder of runs, its job type the stage.
@@ -35,17 +37,27 @@ class WeightsAndBiases(WandbLogger, Board):
     """
 
     def __init__(self, folder: Path, offline: bool, resume: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.offline = folder, offline
+        if offline:  # else pictures and checkpoints wait in the home folder
+            os.environ.setdefault("WANDB_DATA_DIR", str(folder.resolve() / "wandb"))
         super().__init__(
             project=os.environ.get("WANDB_PROJECT", "motionlang"),
             save_dir=folder,
             group=folder.resolve().parent.name,
             job_type=folder.name,
             name=folder.name,
-            id=_run_id(folder / "wandb_id", resume),
+            id=_run_id(folder, resume),
             offline=offline,
         )
+
+    @property
+    def experiment(self) -> Any:
+        """W&B's run; ValueError where W&B refuses one."""
+        try:
+            return super().experiment
+        except wandb.Error as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ValueError(f"--wandb online: {reason}, or say --wandb offline") from error
 
     def show_motions(self, strips: Sequence[Strip], skeleton: Skeleton, step: int) -> None:
         """A table, a row for each motion."""
@@ -78,7 +90,7 @@ class WeightsAndBiases(WandbLogger, Board):
 
 
 class Artifacts(Callback):
-    """Uses the parents' artifacts when a fit starts, publishes `best.ckpt` as one when it has ended."""
+    """Notes the run's id and uses the parents' artifacts when a fit starts, publishes `best.ckpt` when it has ended."""
 
     def __init__(self, board: WeightsAndBiases) -> None:
         self.board = board
@@ -86,6 +98,8 @@ class Artifacts(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Parents are found by name and SHA-256; offline nothing can be found."""
         assert isinstance(pl_module, Stage)
+        if trainer.is_global_zero:
+            (self.board.folder / RUN_ID).write_text(f"{self.board.version}\n")
         if trainer.is_global_zero and not self.board.offline:
             use_parents(self.board.experiment, pl_module.parents)
 
@@ -140,10 +154,8 @@ def _alias(sha256: str) -> str:
     return f"sha256-{sha256[:16]}"
 
 
-def _run_id(file: Path, resume: bool) -> str:
-    """The id in the file, or a new one, which the first process writes there."""
-    if resume and file.is_file():
-        return file.read_text().strip()
-    new = secrets.token_hex(4)
-    rank_zero_only(file.write_text)(f"{new}\n")
-    return new
+def _run_id(folder: Path, resume: bool) -> str:
+    """The id that an earlier fit has noted in the folder, or a new one."""
+    if resume and (folder / RUN_ID).is_file():
+        return (folder / RUN_ID).read_text().strip()
+    return secrets.token_hex(4)

@@ -239,17 +239,29 @@ class MotionLanguageData(LightningDataModule):
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and the batch with which a run that resumes from now goes on."""
+        """The epoch and the batch with which a run that resumes from now goes on, and what both depend on."""
         if self.trainer is None:
             return {}
         loop = self.trainer.fit_loop
         started, batches = loop.epoch_progress.current.ready, loop.epoch_loop.batch_progress
+        alike = {"batch_size": self.batch_size, "seed": self.seed}
         if batches.is_last_batch:
-            return {"epoch": started, "batches": 0}
-        return {"epoch": started - 1, "batches": batches.current.processed}  # type: ignore[attr-defined]
+            return {"epoch": started, "batches": 0, **alike}
+        return {"epoch": started - 1, "batches": batches.current.processed, **alike}  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Keeps where to go on: Lightning asks for the loader before it restores its own counters."""
+        """Keeps where to go on: Lightning asks for the loader before it restores its own counters.
+
+        Raises:
+            ValueError: another batch size or seed, which would read other samples.
+        """
+        for name, mine in (("data.batch_size", self.batch_size), ("seed_everything", self.seed)):
+            began = state_dict.get(name.rpartition(".")[2].removesuffix("_everything"), mine)
+            if began != mine:
+                raise ValueError(
+                    f"--ckpt_path began with --{name} {began}, this run has {mine}: give that, or start afresh with "
+                    "init_from"
+                )
         self._goes_on = (state_dict["epoch"], state_dict["batches"])
 
 
@@ -259,5 +271,5 @@ def _listed(paths: list[str] | str | None) -> list[str]:
 
 def _ignore_stop_signals(worker: int) -> None:
     """Leave it to the fit when to stop: a scheduler signals to its workers too, and without them it fails at once."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

@@ -26,6 +26,7 @@ from motionlang_pl.models.tokenizer import Tokenizer, Tokens
 from motionlang_pl.stages.handover import HandOver, distinct, mismatch, read_checkpoint, take_over
 from motionlang_pl.stages.optimization import Optimization
 
+MAY_CHANGE = {"chunk", "init_from", "optimization", "_class_path", "_instantiator"}  # of a stage's options, in a resume
 PACKAGES = ("motionlang-pl", "torch", "lightning", "transformers", "numpy")
 
 
@@ -197,10 +198,6 @@ class Stage(LightningModule):
         """Share of the run's optimizer steps that are done, in [0, 1]."""
         return min(1.0, self.global_step / max(1, self._steps))
 
-    def on_train_start(self) -> None:
-        """Refuses to go on with other rates than the run began with: the optimizer's state would outvote them."""
-        self.optimization.refuse_others(self, self.trainer.optimizers[0])
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Keys dropout by (seed, step, part of the step, rank): a resumed run draws what the uninterrupted one drew."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -258,6 +255,7 @@ class Stage(LightningModule):
                 f"--ckpt_path does not fit the config: {problem}; give the options it was trained with, "
                 "or train it again where another version wrote it"
             )
+        self._refuse_other_options(checkpoint)
         self.parents = checkpoint["lineage"]["parents"]
         self.cost = {key: checkpoint["lineage"][key] for key in self.cost}
 
@@ -272,6 +270,19 @@ class Stage(LightningModule):
                 f"{data.fingerprint[:12]}: resume on the same store (or stores in their order, with the same weights "
                 "and exclude_overlap_with), or start afresh with init_from"
             )
+
+    def _refuse_other_options(self, checkpoint: dict[str, Any]) -> None:
+        """A run resumes with the options that it began with: records would credit all of it to others."""
+        if self._trainer is None or not self._trainer.training:
+            return
+        self.optimization.refuse_others(self, checkpoint["optimizer_states"][0]["param_groups"])
+        theirs = checkpoint["hyper_parameters"]
+        for name in sorted(self.hparams.keys() & theirs.keys() - MAY_CHANGE):
+            if self.hparams[name] != theirs[name]:
+                raise ValueError(
+                    f"--ckpt_path began with {name} {theirs[name]}, the config says {self.hparams[name]}: give that, "
+                    "or start afresh with init_from"
+                )
 
     def lineage(self) -> dict[str, Any]:
         """Ancestry and cost of the stage as it is now, as plain data."""

@@ -67,6 +67,8 @@ def _take(stage: Stage, source: HandOver, runs: Path) -> dict[str, Any]:
             raise ValueError(f"init_from: {type(stage).__name__} has no module {mine!r}; it has {', '.join(names)}")
         if problem := mismatch(module.state_dict(), part):
             raise ValueError(f"{path}: {theirs} does not fit {mine}: {problem}; train both stages at the same size")
+        if wrong := [key for key, value in part.items() if not value.isfinite().all()]:
+            raise ValueError(f"{path}: {theirs}.{wrong[0]} is not finite: its fit has diverged; train that stage again")
         module.load_state_dict(part)
     return {
         "checkpoint": source.checkpoint,

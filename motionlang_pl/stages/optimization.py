@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Optimization:
                     groups.append({"params": chosen, "lr": lr, "weight_decay": decay, "name": f"{name}/{kind}"})
         return groups
 
-    def refuse_others(self, stage: nn.Module, optimizer: Optimizer) -> None:
-        """Raise ValueError where a resumed optimizer has other rates or weight decay than are configured."""
-        for mine, theirs in zip(self.groups(stage), optimizer.param_groups, strict=True):
+    def refuse_others(self, stage: nn.Module, groups: list[dict[str, Any]]) -> None:
+        """Raise ValueError where a saved optimizer's groups have other rates or weight decay than are configured."""
+        for mine, theirs in zip(self.groups(stage), groups, strict=True):
             for key, there in (
                 ("lr", theirs.get("initial_lr", theirs["lr"])),
                 ("weight_decay", theirs["weight_decay"]),

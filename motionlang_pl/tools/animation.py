@@ -38,7 +38,9 @@ def skeleton_html(clips: Sequence[SkeletonClip], skeleton: Skeleton, fps: float,
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # no caption can end the script element
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PAGE.replace("/*DATA*/", text), encoding="utf-8")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(_PAGE.replace("/*DATA*/", text), encoding="utf-8")
+    partial.replace(path)
 
 
 def _millimetres(clip: SkeletonClip, skeleton: Skeleton) -> list[list[int]]:

@@ -69,6 +69,11 @@ def evaluate(
         similar_by: A sentence encoder (BERT, RoBERTa, DistilBERT; folder or name): adds TMR's protocol with a
             threshold, by its embeddings of the sentences.
     """
+    for name, count in (("batch_size", batch_size), ("limit", limit)):
+        if count is not None and count < 1:
+            raise ValueError(f"--{name} {count}: give a number of at least 1")
+    _make_room(json, plots)
+    sentences = None if similar_by is None else SimilarSentences(similar_by)
     stage = retrieval_stage(checkpoint, device)
     data = open_data(stage, store, batch_size, seed, mirrored, by_name(loader))
     known = _known(data.store, splits_seen)
@@ -94,7 +99,7 @@ def evaluate(
         "seed": seed,
         "similar_by": similar_by,
         "protocols": {
-            **_ranked(scores, vectors, similar_by, seed),
+            **_ranked(scores, vectors, sentences, seed),
             "distinct": _distinct(scores, vectors, seen, seed),
         },
     }
@@ -102,12 +107,21 @@ def evaluate(
         numbers["name"] = "/".join((name, *(() if loader == "Every" else (loader,)), *filter(None, [stage.reading])))
     if isinstance(stage, LexicalRetrievalStage):
         report["terms"] = _terms(stage, vectors, seen)
+    print(_tables(report))
     if plots is not None:
         report["heat_map"] = str(_picture(scores, vectors, plots / "heat_map.png"))
-    print(_tables(report))
+        print(f"heat map: {report['heat_map']}")
     if json is not None:
         _write(report, json)
         print(f"written: {json}")
+
+
+def _make_room(json: Path | None, plots: Path | None) -> None:
+    """Make the folders that will be written to; OSError where that cannot be, before any work."""
+    for folder in ([json.parent] if json is not None else []) + ([plots] if plots is not None else []):
+        folder.mkdir(parents=True, exist_ok=True)
+    if json is not None and json.is_dir():
+        raise IsADirectoryError(f"--json {json}: a folder; give a file")
 
 
 def _known(store: Store, split: str | None) -> set[str]:
@@ -120,12 +134,12 @@ def _known(store: Store, split: str | None) -> set[str]:
     return {store.annotations.text[row] for row in store.annotations.rows(split).tolist()}
 
 
-def _ranked(scores: Tensor, vectors: Vectors, similar_by: str | None, seed: int) -> dict[str, Any]:
+def _ranked(scores: Tensor, vectors: Vectors, similar_by: SimilarSentences | None, seed: int) -> dict[str, Any]:
     """Protocols with one query per motion and its caption: `diagonal`, `identical` and, by an encoder, `similar`."""
     owner = vectors.owner
     positives = {"diagonal": diagonal(len(owner)), "identical": identical(vectors.captions)}
     if similar_by is not None:
-        embeddings = SimilarSentences(similar_by).embed(vectors.sentences, torch.device("cpu"))
+        embeddings = similar_by.embed(vectors.sentences, torch.device("cpu"))
         positives["similar"] = similar(cosine(embeddings, embeddings)[owner][:, owner])
     square = scores[owner]  # equal captions share a row, so they tie bitwise
     protocols = {}
@@ -224,8 +238,6 @@ def _tables(report: dict[str, Any]) -> str:
         lines.append("The checkpoint was trained on other data: seen and unseen are about this store's sentences.")
     if "terms" in report:
         lines += ["", *_term_lines(report["terms"])]
-    if "heat_map" in report:
-        lines += ["", f"heat map: {report['heat_map']}"]
     return "\n".join(lines)
 
 
@@ -257,7 +269,6 @@ def _row(first: str, second: str, n: str, *values: str) -> str:
 
 def _write(report: dict[str, Any], path: Path) -> None:
     """Write at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)

@@ -34,6 +34,11 @@ def explain(
         html: Where to write a page that plays the motions.
         seed: Which motions.
     """
+    for name, count in (("clips", clips), ("terms", terms)):
+        if count < 1:
+            raise ValueError(f"--{name} {count}: give a number of at least 1")
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
     stage = retrieval_stage(checkpoint, "cpu")
     if not isinstance(stage, LexicalRetrievalStage):
         raise ValueError(f"{checkpoint}: {type(stage).__name__} has no weights of terms; give a checkpoint of LexCMLP")

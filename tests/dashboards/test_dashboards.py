@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from conftest import column
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
-from motionlang_pl.dashboards.wandb import use_parents
+from motionlang_pl.dashboards.wandb import WeightsAndBiases, use_parents
 from motionlang_pl.stages.handover import file_sha256
 
 FIT = ("--data.batch_size=16", "--trainer.log_every_n_steps=1", "--trainer.limit_train_batches=2")
@@ -100,6 +101,15 @@ def test_the_checkpoint_is_an_artifact_that_names_its_parents(runs: Path) -> Non
     metadata = json.loads(artifact.metadata)
     assert metadata["sha256"] == sha256 and metadata["parents"] == [f"mmp/best.ckpt {parent}"]
     assert json.loads(metadata["lineage"])["parents"][0]["lineage"]["stage"] == "MMP"
+
+
+def test_offline_everything_waits_in_the_runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", "chosen")
+    WeightsAndBiases(tmp_path / "mmp", offline=True)
+    assert os.environ["WANDB_DATA_DIR"] == "chosen"
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    WeightsAndBiases(tmp_path / "mmp", offline=True)
+    assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "mmp/wandb")
 
 
 class Server:

@@ -107,6 +107,31 @@ def test_explain_shows_terms_and_writes_a_page(
     assert lines[1].strip() in (tmp_path / "page.html").read_text()
 
 
+def test_an_output_that_cannot_be_written_is_said_before_any_work(chain: Path, synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    common = ["--checkpoint", str(chain / "nowhere.ckpt"), "--store", str(synthetic)]
+    for command, option, path, said in (
+        ("evaluate", "--json", tmp_path, "a folder; give a file"),
+        ("evaluate", "--json", tmp_path / "file/r.json", "file: File exists"),
+        ("evaluate", "--plots", tmp_path / "file", "file: File exists"),
+        ("explain", "--html", tmp_path / "file/page.html", "file: File exists"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            main([command, *common, option, str(path)])
+
+
+def test_counts_below_1_are_refused(chain: Path, synthetic: Path) -> None:
+    common = ["--checkpoint", str(chain / "lexcmlp/best.ckpt"), "--store", str(synthetic)]
+    for command, option in (
+        ("evaluate", "batch_size"),
+        ("evaluate", "limit"),
+        ("explain", "clips"),
+        ("explain", "terms"),
+    ):
+        with pytest.raises(SystemExit, match=f"--{option} 0: give a number of at least 1"):
+            main([command, *common, f"--{option}=0"])
+
+
 def test_what_cannot_be_evaluated_is_said_in_one_line(chain: Path, synthetic: Path, tmp_path: Path) -> None:
     lexcmlp = chain / "lexcmlp/best.ckpt"
     for stage in ("mmp", "lexmlm", "lexmmm"):

@@ -7,10 +7,10 @@ in HumanML3D's layout (RAW/splits/NAME/*.txt), three seeds a row, under two budg
 - `time`: every row has about the same CPU-seconds in all, its pretraining counted: the last stage goes on for longer.
   The steps are foreseen from what a row cost under `steps`, so it ends near the budget, not on it.
 
-A checkpoint is chosen on val among five, one trial a row; the numbers are test's. One line a trained row is added to
-`--results`, so that the next call goes on where this one stopped: done rows are skipped, a killed stage is resumed, and
-rows shared as parents are trained once. `--report` prints the table of what there is. Rows without all their seeds are
-named as missing. Use one thread a run (`--jobs` runs side by side).
+A checkpoint is chosen on val among five or six, one trial a row; the numbers are test's. One line a trained row is
+added to `--results`, so that the next call goes on where this one stopped: done rows are skipped, a killed stage is
+resumed, and rows shared as parents are trained once. `--report` prints the table of what there is. Rows without all
+their seeds are named as missing. Use one thread a run (`--jobs` runs side by side).
 """
 
 from __future__ import annotations

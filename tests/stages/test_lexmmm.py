@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from overfit import fall, overfit
 
 import motionlang_pl
+from motionlang_pl.data.batch import Motion
+from motionlang_pl.data.dataset import collate
+from motionlang_pl.data.module import MotionLanguageData
 
 
 def test_lexmmm_overfits_a_batch_in_the_words_of_lexmlm(
@@ -21,6 +25,23 @@ def test_lexmmm_overfits_a_batch_in_the_words_of_lexmlm(
     parents = json.dumps([{"checkpoint": "lexmlm/best.ckpt", "modules": modules}])
     run = overfit(fit, "lexmmm", synthetic, tmp_path, f"--model.init_args.init_from={parents}", steps=150)
     assert fall(run, "train/caption") < 0.75
+
+
+@pytest.mark.slow
+def test_the_decoder_listens_to_the_motions_bottleneck(
+    fit: Callable[..., Path], synthetic: Path, tmp_path: Path
+) -> None:
+    """With the motions shuffled between captions its loss is clearly higher."""
+    overfit(fit, "lexmlm", synthetic, tmp_path, steps=200)
+    modules = {"word_embeddings": "word_embeddings", "decoder": "decoder", "motion_lexical_head": "text_lexical_head"}
+    parents = json.dumps([{"checkpoint": "lexmlm/best.ckpt", "modules": modules}])
+    run = overfit(fit, "lexmmm", synthetic, tmp_path, f"--model.init_args.init_from={parents}", steps=400)
+    stage, samples = motionlang_pl.load(run / "best.ckpt"), MotionLanguageData(str(synthetic)).samples("pairs", "val")
+    batch = collate([samples[(number, 0)] for number in range(len(samples))])
+    others = batch._replace(motion=Motion(*(x.roll(1, dims=0) for x in batch.motion)))
+    with torch.no_grad():
+        true, shuffled = (float(stage.losses(each)["caption"]) for each in (batch, others))
+    assert shuffled > 1.2 * true
 
 
 def test_the_motion_head_starts_as_the_texts_and_the_words_stay_frozen(

@@ -43,7 +43,8 @@ class RunReport(Callback):
         if trainer.state.fn != TrainerFn.FITTING or sys.stdout.isatty():
             return
         assert isinstance(pl_module, Stage)
-        shown = (f"{name} {trainer.callback_metrics[name]:.4g}" for name in ("train/loss", pl_module.monitor))
+        names = (name for name in ("train/loss", pl_module.monitor) if name in trainer.callback_metrics)
+        shown = (f"{name} {float(trainer.callback_metrics[name]):.4g}" for name in names)
         print(f"step {trainer.global_step}: {', '.join(shown)}", flush=True)
 
     def on_train_batch_end(

@@ -85,7 +85,10 @@ class StageCheckpoints(Checkpoint):
                 signal.signal(number, self._note)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stops, now that the last step is logged."""
+        """Stops, now that the last step is logged; what is logged up to a `last.ckpt` is on the disk with it."""
+        if self.saved_step == trainer.global_step:
+            for logger in trainer.loggers:
+                logger.save()
         if self._stops:
             self._say_stopped(trainer.global_step)
             raise SystemExit(STOPPED)

@@ -109,4 +109,5 @@ class MetricsCSV(CSVLogger):
             self._began = True
             self.experiment.metrics.extend(self._kept)
             self._path.unlink(missing_ok=True)
+            self.experiment.save()  # at once: a kill must not take what an earlier part of the run has logged
         super().log_metrics(metrics, step)

@@ -55,9 +55,8 @@ def check_resume(stage: str, store: Path, folder: Path, kill_at: int) -> None:
     main([*killed, "--ckpt_path=last"])
     whole, resumed = (column(folder / name / stage, "train/loss") for name in ("whole", "killed"))
     assert len(whole) == 12
-    tail = len(resumed)
-    assert tail >= 12 - kill_at
-    assert resumed == whole[-tail:]
+    lost = [loss for loss in whole if loss not in resumed]  # the row of last.ckpt's own step may not be on the disk yet
+    assert len(lost) <= 1 and resumed == [loss for loss in whole if loss not in lost]
     measure = "val/recall" if stage in RETRIEVAL else "val/loss"
     assert column(folder / "killed" / stage, measure)[-1] == column(folder / "whole" / stage, measure)[-1]
 

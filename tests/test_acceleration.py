@@ -40,6 +40,7 @@ def arguments(stage: str, store: Path, runs: Path, *more: str) -> list[str]:
         "--model.init_args.init_from=[]",
         "--data.batch_size=16",
         "--trainer.max_steps=3",
+        "--trainer.limit_val_batches=0",
         "--trainer.log_every_n_steps=1",
         "--trainer.callbacks+=training_callbacks.GradientDump",
         "--trainer.precision=32-true",

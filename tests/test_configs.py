@@ -56,7 +56,8 @@ def test_the_size_paper_is_what_was_published(stage: str, tmp_path: Path, monkey
     config = configs[0].as_dict()
     assert config["data"]["batch_size"] == batch
     assert epochs in (None, config["trainer"]["max_epochs"])
-    assert LOADERS.get(stage) == (config["data"]["loader"] or {}).get("class_path", "").rpartition(".")[2] or None
+    loader = (config["data"]["loader"] or {}).get("class_path", "")
+    assert loader.rpartition(".")[2] == LOADERS.get(stage, "")
     for name, value in model.items():
         found = config["model"]["init_args"][name]
         for key, expected in value.items() if isinstance(value, dict) else [("", value)]:

@@ -16,7 +16,7 @@ from motionlang_pl.cli import main
 from motionlang_pl.data.annotations import Span
 from motionlang_pl.data.writer import Entry, Kind, StoreWriter
 
-STEPS = ("--trainer.max_steps=1", "--data.batch_size=16")
+STEPS = ("--trainer.max_steps=1", "--data.batch_size=16", "--trainer.limit_val_batches=0")
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
@@ -40,7 +40,7 @@ def test_a_stage_takes_over_the_modules_of_its_parents(
     chain: Path, fit: Callable[..., Path], synthetic: Path, stage: str
 ) -> None:
     still = ("--model.init_args.optimization.lr=0", "--model.init_args.optimization.lr_of={}")
-    fit(stage, synthetic, chain, *STEPS, "--trainer.limit_val_batches=0", f"--name={stage}_unmoved", *still)
+    fit(stage, synthetic, chain, *STEPS, f"--name={stage}_unmoved", *still)
     unmoved = motionlang_pl.load(chain / f"{stage}_unmoved/best.ckpt")
     assert unmoved.parents
     for parent in unmoved.parents:

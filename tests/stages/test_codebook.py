@@ -101,7 +101,12 @@ def test_it_starts_from_the_two_unimodal_stages(
     """As the overlay's header says: --config configs/codebook_unimodal.yaml --name codebook_unimodal."""
     (tmp_path / "cmmm").symlink_to(chain / "cmmm")
     (tmp_path / "lexmlm").symlink_to(chain / "lexmlm")
-    more = ["--trainer.max_steps=1", "--data.batch_size=16", "--model.init_args.optimization.lr=0"]
+    more = [
+        "--trainer.max_steps=1",
+        "--data.batch_size=16",
+        "--trainer.limit_val_batches=0",
+        "--model.init_args.optimization.lr=0",
+    ]
     lr_of = "--model.init_args.optimization.lr_of={}"
     fit("codebook", synthetic, tmp_path, f"--config={ROOT}/configs/codebook_unimodal.yaml", *more, lr_of)
     stage, cmmm, lexmlm = (

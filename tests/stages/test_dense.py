@@ -34,7 +34,7 @@ def test_the_trunk_of_dense_takes_over_from_the_chain(
 ) -> None:
     modules = "{motion_adapter: motion_adapter, motion_encoder: motion_encoder}"
     source = f"--model.init_args.init_from=[{{checkpoint: {chain}/cmmm/best.ckpt, modules: {modules}}}]"
-    run = fit("dense", synthetic, tmp_path, FRAMES, source, "--trainer.max_steps=1")
+    run = fit("dense", synthetic, tmp_path, FRAMES, source, "--trainer.max_steps=1", "--trainer.limit_val_batches=0")
     assert read_checkpoint(run / "best.ckpt")["lineage"]["parents"][0]["lineage"]["stage"] == "CMMM"
 
 
@@ -46,7 +46,15 @@ def test_images_do_not_take_over_frames(fit: Callable[..., Path], synthetic: Pat
 
 def test_a_loaded_dense_reads_what_it_read(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
     choice = "--model.init_args.false_negatives=NoFalseNegatives"
-    run = fit("dense", synthetic, tmp_path, "--trainer.max_steps=2", "--data.batch_size=16", choice)
+    run = fit(
+        "dense",
+        synthetic,
+        tmp_path,
+        "--trainer.max_steps=2",
+        "--data.batch_size=16",
+        "--trainer.limit_val_batches=0",
+        choice,
+    )
     stage = motionlang_pl.load(run / "best.ckpt")
     assert isinstance(stage.false_negatives, NoFalseNegatives)
     features = torch.randn(2, 300, 66, generator=torch.Generator().manual_seed(0))

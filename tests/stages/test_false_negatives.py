@@ -77,7 +77,12 @@ def test_a_stage_leaves_out_similar_sentences_and_needs_no_encoder_to_load(
 ) -> None:
     import motionlang_pl
 
-    steps = ("--trainer.max_steps=1", "--trainer.log_every_n_steps=1", "--data.batch_size=16")
+    steps = (
+        "--trainer.max_steps=1",
+        "--trainer.log_every_n_steps=1",
+        "--data.batch_size=16",
+        "--trainer.limit_val_batches=0",
+    )
     fresh = "--model.init_args.init_from=[]"
     encoder = shutil.copytree(sentence_encoder, tmp_path / "encoder")
     least = []

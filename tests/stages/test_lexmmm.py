@@ -49,7 +49,12 @@ def test_the_motion_head_starts_as_the_texts_and_the_words_stay_frozen(
 ) -> None:
     text, motion = (motionlang_pl.load(chain / f"{name}/best.ckpt") for name in ("lexmlm", "lexmmm"))
     torch.testing.assert_close(motion.word_embeddings.weight, text.word_embeddings.weight, rtol=0, atol=0)
-    more = ("--name=unmoved", "--trainer.max_steps=1", "--model.init_args.optimization={lr: 0, lr_of: {}}")
+    more = (
+        "--name=unmoved",
+        "--trainer.max_steps=1",
+        "--trainer.limit_val_batches=0",
+        "--model.init_args.optimization={lr: 0, lr_of: {}}",
+    )
     unmoved = motionlang_pl.load(fit("lexmmm", synthetic, chain, *more).with_name("unmoved") / "best.ckpt")
     theirs = text.text_lexical_head.state_dict()
     for name, value in unmoved.motion_lexical_head.state_dict().items():

@@ -45,7 +45,7 @@ def test_yaml_chooses_the_bottleneck_as_printed(
 ) -> None:
     overlay = tmp_path / "printed.yaml"
     overlay.write_text("model: {init_args: {motion_encoder: {init_args: {graph: PrintedGraphBottleneck}}}}\n")
-    fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1", f"--config={overlay}")
+    fit("mmp", synthetic, tmp_path, "--trainer.max_steps=1", "--trainer.limit_val_batches=0", f"--config={overlay}")
     assert type(motionlang_pl.load(tmp_path / "mmp/best.ckpt").motion_encoder.graph) is PrintedGraphBottleneck
     assert type(motionlang_pl.load(chain / "mmp/best.ckpt").motion_encoder.graph) is GraphBottleneck
     with pytest.raises(SystemExit, match=r"motion_encoder does not fit .*: it lacks graph.along_bones.bias"):

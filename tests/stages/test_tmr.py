@@ -32,7 +32,12 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trained: Path) -> None:
 def test_the_language_model_is_frozen_and_without_dropout(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
-    steps = ("--trainer.max_steps=2", "--trainer.log_every_n_steps=1", "--data.batch_size=16")
+    steps = (
+        "--trainer.max_steps=2",
+        "--trainer.log_every_n_steps=1",
+        "--data.batch_size=16",
+        "--trainer.limit_val_batches=0",
+    )
     losses, states = [], []
     for number, (dropout, lr) in enumerate([(0.0, 0.0), (0.5, 0.001)]):
         options = (f"--model.init_args.text.init_args.dropout={dropout}", f"--model.init_args.optimization.lr={lr}")
@@ -46,7 +51,12 @@ def test_the_language_model_is_frozen_and_without_dropout(
 
 
 def test_chunks_give_the_loss_of_the_whole_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
-    steps = ("--trainer.max_steps=2", "--trainer.log_every_n_steps=1", "--data.batch_size=16")
+    steps = (
+        "--trainer.max_steps=2",
+        "--trainer.log_every_n_steps=1",
+        "--data.batch_size=16",
+        "--trainer.limit_val_batches=0",
+    )
     whole = column(fit("tmr", synthetic, tmp_path / "whole", *steps), "train/loss")
     chunks = column(fit("tmr", synthetic, tmp_path / "chunks", *steps, "--model.init_args.chunk=5"), "train/loss")
     assert chunks == pytest.approx(whole, rel=1e-5)

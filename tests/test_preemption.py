@@ -96,6 +96,7 @@ def test_ctrl_c_stops_as_gently_and_tells_of_a_second_one(synthetic: Path, tmp_p
     assert torch.load(tmp_path / "mmp/last.ckpt", weights_only=True)["global_step"] == 6
 
 
+@pytest.mark.slow
 def test_a_signal_to_the_loaders_workers_too_stops_the_run_alike(synthetic: Path, tmp_path: Path) -> None:
     command = [*arguments(synthetic, tmp_path, "--data.num_workers=1"), *signalled(signal.SIGTERM, 5)]
     done = in_a_process([*command, "--trainer.callbacks.group=true"])
@@ -124,6 +125,7 @@ def test_a_run_stopped_before_a_validation_within_an_epoch_knows_its_best(synthe
     assert_resumes_exactly(tmp_path / "whole/mmp", command, tmp_path / "stopped/mmp")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("callbacks")
 def test_a_run_with_averaged_weights_resumes_exactly(synthetic: Path, tmp_path: Path) -> None:
     whole, command = (arguments(synthetic, tmp_path / name, "--average=0.9") for name in ("whole", "stopped"))

@@ -108,6 +108,11 @@ def test_sentences_count_as_often_as_an_epoch_draws_them(stores: dict[str, str])
     assert set(attached("pairs", both).sentences()) == {f"big train {number}." for number in range(12)}
 
 
+def test_what_a_stage_starts_from_is_spread_over_the_split(stores: dict[str, str]) -> None:
+    data = attached("pairs", stores["big"])  # 12 samples
+    assert data.example(4).sample.tolist() == [0, 3, 6, 9] and data.example(64).sample.tolist() == list(range(12))
+
+
 def test_keys_differ_within_an_epoch_and_sample_numbers_are_the_mixtures_own(stores: dict[str, str]) -> None:
     data = attached("motion", [stores["big"], stores["small"]], weights=[1, 3], max_frames=30)
     batches = list(epoch_of(data, 2))

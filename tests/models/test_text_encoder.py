@@ -31,7 +31,7 @@ from motionlang_pl.data.batch import TextSpec
 from motionlang_pl.models.bottleneck import LexicalDecoder
 from motionlang_pl.models.heads import lexical_vector
 from motionlang_pl.models.text_encoder import PretrainedText, SmallText, TextParts
-from motionlang_pl.models.tokenizer import Tokenizer
+from motionlang_pl.models.tokenizer import Tokenizer, every_token, words_alone
 
 WORDS = ["a", "the", "person", "man", "walks", "jumps", "forward", "slowly", "left", "right", "hand", "waves", "##s"]
 CAPTIONS = ["a person walks forward slowly", "the man jumps", "", "waves left hand right hand slowly"]
@@ -218,6 +218,7 @@ def test_tokens_mark_real_and_content():
     tokens = tokenizer(["a person", "", "walks zebra [MASK]"])
     assert tokens.mask.sum(1).tolist() == [4, 2, 7]  # the brackets are unknown words of this tokenizer
     assert tokens.content.sum(1).tolist() == [2, 0, 5] and not tokens.content[:, 0].any()
+    assert torch.equal(words_alone(tokens), tokens.content) and torch.equal(every_token(tokens), tokens.mask)
     assert tokens.ids[0].tolist() == [1, 5, 7, 2, 0, 0, 0]
     assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.unk_id, tokenizer.mask_id) == (
         0,

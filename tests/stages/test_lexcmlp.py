@@ -12,10 +12,20 @@ from conftest import GRID, column
 from overfit import fall, overfit
 
 import motionlang_pl
+from motionlang_pl.models.tokenizer import every_token
 
 
 def test_lexcmlp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
     assert fall(overfit(fit, "lexcmlp", synthetic, tmp_path, steps=80), "train/contrast") < 0.5
+
+
+def test_special_tokens_are_pooled_where_that_is_chosen(chain: Path) -> None:
+    stage = motionlang_pl.load(chain / "lexcmlp/best.ckpt")
+    with torch.no_grad():
+        words = stage.text_vectors(["a person walks forward."])
+        stage.pooled = every_token
+        more = stage.text_vectors(["a person walks forward."])
+        assert (more >= words).all() and (more > words).any() and stage.text_vectors([""]).any()
 
 
 def test_an_empty_caption_has_no_terms(chain: Path) -> None:

@@ -19,6 +19,12 @@ def test_mmp_overfits_a_batch(fit: Callable[..., Path], synthetic: Path, tmp_pat
     assert fall(overfit(fit, "mmp", synthetic, tmp_path, steps=120), "train/loss") < 0.5
 
 
+def test_the_loss_may_be_on_the_hidden_span_alone(fit: Callable[..., Path], synthetic: Path, tmp_path: Path) -> None:
+    more = ("--trainer.max_steps=1", "--trainer.log_every_n_steps=1", "--trainer.limit_val_batches=0")
+    run = fit("mmp", synthetic, tmp_path, *more, "--model.init_args.loss_on=motionlang_pl.losses.masked.hidden_frames")
+    assert column(run, "train/loss") == column(run, "train/hidden_l1")
+
+
 @pytest.mark.slow
 def test_mmp_fills_a_hidden_span_better_than_the_mean_pose(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path

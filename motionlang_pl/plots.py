@@ -40,7 +40,6 @@ def heat_map(
     scores: Tensor, captions: Sequence[str], path: Path, title: str = "Scores of sentences and motions"
 ) -> None:
     """Write the picture of `draw_heat_map` as a PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draw_heat_map(scores, captions, title).savefig(path, format="png")
 
 

@@ -255,11 +255,12 @@ class MotionLanguageData(LightningDataModule):
         Raises:
             ValueError: another batch size or seed, which would read other samples.
         """
-        for name, mine in (("data.batch_size", self.batch_size), ("seed_everything", self.seed)):
-            began = state_dict.get(name.rpartition(".")[2].removesuffix("_everything"), mine)
+        for name, option in (("batch_size", "data.batch_size"), ("seed", "seed_everything")):
+            mine = getattr(self, name)
+            began = state_dict.get(name, mine)
             if began != mine:
                 raise ValueError(
-                    f"--ckpt_path began with --{name} {began}, this run has {mine}: give that, or start afresh with "
+                    f"--ckpt_path began with --{option} {began}, this run has {mine}: give that, or start afresh with "
                     "init_from"
                 )
         self._goes_on = (state_dict["epoch"], state_dict["batches"])

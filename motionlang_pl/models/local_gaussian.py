@@ -17,7 +17,7 @@ from motionlang_pl.models.masking import normal
 from motionlang_pl.models.transformer import TransformerLayer, check_heads, initialise
 from motionlang_pl.motion.skeleton import Skeleton
 
-ROWS = 512
+ROWS = 512  # frames whose attention bias is laid out at a time
 
 
 class PoseRefiner(nn.Module, ABC):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from motionlang_pl.motion.skeleton import Skeleton
+from motionlang_pl.tools.outputs import write_whole
 
 
 class SkeletonClip(NamedTuple):
@@ -37,10 +38,7 @@ def skeleton_html(clips: Sequence[SkeletonClip], skeleton: Skeleton, fps: float,
         "clips": [{"title": c.title, "note": c.note, "joints": _millimetres(c, skeleton)} for c in clips],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # no caption can end the script element
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(_PAGE.replace("/*DATA*/", text), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, _PAGE.replace("/*DATA*/", text))
 
 
 def _millimetres(clip: SkeletonClip, skeleton: Skeleton) -> list[list[int]]:

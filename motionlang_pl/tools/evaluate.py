@@ -30,7 +30,8 @@ from motionlang_pl.scores import cosine
 from motionlang_pl.stages.false_negatives import SimilarSentences
 from motionlang_pl.stages.handover import file_sha256, read_checkpoint
 from motionlang_pl.stages.retrieval import LexicalRetrievalStage
-from motionlang_pl.tools.vectors import Vectors, encode, open_data, pairs, retrieval_stage
+from motionlang_pl.tools.outputs import write_whole
+from motionlang_pl.tools.vectors import Vectors, at_least_one, encode, open_data, pairs, retrieval_stage
 
 RANKS = ("R@1", "R@2", "R@3", "R@5", "R@10", "MedR")
 PICTURED = 24  # sentences in the heat map
@@ -69,9 +70,7 @@ def evaluate(
         similar_by: A sentence encoder (BERT, RoBERTa, DistilBERT; folder or name): adds TMR's protocol with a
             threshold, by its embeddings of the sentences.
     """
-    for name, count in (("batch_size", batch_size), ("limit", limit)):
-        if count is not None and count < 1:
-            raise ValueError(f"--{name} {count}: give a number of at least 1")
+    at_least_one(batch_size=batch_size, limit=limit)
     _make_room(json, plots)
     sentences = None if similar_by is None else SimilarSentences(similar_by)
     stage = retrieval_stage(checkpoint, device)
@@ -112,7 +111,7 @@ def evaluate(
         report["heat_map"] = str(_picture(scores, vectors, plots / "heat_map.png"))
         print(f"heat map: {report['heat_map']}")
     if json is not None:
-        _write(report, json)
+        write_whole(json, dumps(report, indent=2, ensure_ascii=False) + "\n")
         print(f"written: {json}")
 
 
@@ -265,10 +264,3 @@ def _term_lines(terms: dict[str, Any]) -> list[str]:
 
 def _row(first: str, second: str, n: str, *values: str) -> str:
     return f"{first:<18} {second:<12} {n:>6}" + "".join(f"{value:>10}" for value in values)
-
-
-def _write(report: dict[str, Any], path: Path) -> None:
-    """Write at once or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)

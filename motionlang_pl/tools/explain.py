@@ -11,7 +11,7 @@ from motionlang_pl.metrics.term_use import strongest
 from motionlang_pl.motion.skeleton import skeleton
 from motionlang_pl.stages.retrieval import LexicalRetrievalStage
 from motionlang_pl.tools.animation import SkeletonClip, skeleton_html
-from motionlang_pl.tools.vectors import open_data, pairs, read, retrieval_stage
+from motionlang_pl.tools.vectors import at_least_one, open_data, pairs, read, retrieval_stage
 
 
 def explain(
@@ -34,9 +34,7 @@ def explain(
         html: Where to write a page that plays the motions.
         seed: Which motions.
     """
-    for name, count in (("clips", clips), ("terms", terms)):
-        if count < 1:
-            raise ValueError(f"--{name} {count}: give a number of at least 1")
+    at_least_one(clips=clips, terms=terms)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
     stage = retrieval_stage(checkpoint, "cpu")

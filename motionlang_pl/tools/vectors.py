@@ -33,6 +33,13 @@ class Vectors(NamedTuple):
     motion: Tensor
 
 
+def at_least_one(**counts: int | None) -> None:
+    """Raise ValueError, by the option's name, for a count below 1; None is none."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"--{name} {count}: give a number of at least 1")
+
+
 def retrieval_stage(checkpoint: Path, device: str = "auto") -> RetrievalStage:
     """Load a stage that has a vector per motion and per sentence.
 

@@ -16,14 +16,18 @@ from motionlang_pl.data.dataset import collate
 from motionlang_pl.data.module import MotionLanguageData
 
 
+def after_lexmlm(fit: Callable[..., Path], store: Path, runs: Path, text_steps: int, steps: int) -> Path:
+    """A run on one batch with the words of a LexMLM on the same: embeddings are frozen, so it needs trained ones."""
+    overfit(fit, "lexmlm", store, runs, steps=text_steps)
+    modules = {"word_embeddings": "word_embeddings", "decoder": "decoder", "motion_lexical_head": "text_lexical_head"}
+    parents = json.dumps([{"checkpoint": "lexmlm/best.ckpt", "modules": modules}])
+    return overfit(fit, "lexmmm", store, runs, f"--model.init_args.init_from={parents}", steps=steps)
+
+
 def test_lexmmm_overfits_a_batch_in_the_words_of_lexmlm(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
-    """Word embeddings are frozen, so it needs trained ones."""
-    overfit(fit, "lexmlm", synthetic, tmp_path, steps=150)
-    modules = {"word_embeddings": "word_embeddings", "decoder": "decoder", "motion_lexical_head": "text_lexical_head"}
-    parents = json.dumps([{"checkpoint": "lexmlm/best.ckpt", "modules": modules}])
-    run = overfit(fit, "lexmmm", synthetic, tmp_path, f"--model.init_args.init_from={parents}", steps=150)
+    run = after_lexmlm(fit, synthetic, tmp_path, 150, 150)
     assert fall(run, "train/caption") < 0.75
 
 
@@ -32,10 +36,7 @@ def test_the_decoder_listens_to_the_motions_bottleneck(
     fit: Callable[..., Path], synthetic: Path, tmp_path: Path
 ) -> None:
     """With the motions shuffled between captions its loss is clearly higher."""
-    overfit(fit, "lexmlm", synthetic, tmp_path, steps=200)
-    modules = {"word_embeddings": "word_embeddings", "decoder": "decoder", "motion_lexical_head": "text_lexical_head"}
-    parents = json.dumps([{"checkpoint": "lexmlm/best.ckpt", "modules": modules}])
-    run = overfit(fit, "lexmmm", synthetic, tmp_path, f"--model.init_args.init_from={parents}", steps=400)
+    run = after_lexmlm(fit, synthetic, tmp_path, 200, 400)
     stage, samples = motionlang_pl.load(run / "best.ckpt"), MotionLanguageData(str(synthetic)).samples("pairs", "val")
     batch = collate([samples[(number, 0)] for number in range(len(samples))])
     others = batch._replace(motion=Motion(*(x.roll(1, dims=0) for x in batch.motion)))

@@ -72,7 +72,6 @@ def evaluate(
     """
     at_least_one(batch_size=batch_size, limit=limit)
     _make_room(json, plots)
-    sentences = None if similar_by is None else SimilarSentences(similar_by)
     stage = retrieval_stage(checkpoint, device)
     data = open_data(stage, store, batch_size, seed, mirrored, by_name(loader))
     known = _known(data.store, splits_seen)
@@ -98,7 +97,7 @@ def evaluate(
         "seed": seed,
         "similar_by": similar_by,
         "protocols": {
-            **_ranked(scores, vectors, sentences, seed),
+            **_ranked(scores, vectors, similar_by, seed),
             "distinct": _distinct(scores, vectors, seen, seed),
         },
     }
@@ -133,12 +132,12 @@ def _known(store: Store, split: str | None) -> set[str]:
     return {store.annotations.text[row] for row in store.annotations.rows(split).tolist()}
 
 
-def _ranked(scores: Tensor, vectors: Vectors, similar_by: SimilarSentences | None, seed: int) -> dict[str, Any]:
+def _ranked(scores: Tensor, vectors: Vectors, similar_by: str | None, seed: int) -> dict[str, Any]:
     """Protocols with one query per motion and its caption: `diagonal`, `identical` and, by an encoder, `similar`."""
     owner = vectors.owner
     positives = {"diagonal": diagonal(len(owner)), "identical": identical(vectors.captions)}
     if similar_by is not None:
-        embeddings = similar_by.embed(vectors.sentences, torch.device("cpu"))
+        embeddings = SimilarSentences(similar_by).embed(vectors.sentences, torch.device("cpu"))
         positives["similar"] = similar(cosine(embeddings, embeddings)[owner][:, owner])
     square = scores[owner]  # equal captions share a row, so they tie bitwise
     protocols = {}
